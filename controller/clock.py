@@ -12,9 +12,15 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Waits(Protocol):
+    """The waiting half of `controller.ports.Clock`, which lies a layer further out."""
+
+    async def sleep_until(self, at: datetime) -> None: ...
 
 
 async def offload(future: Future[T]) -> T:
@@ -121,3 +127,20 @@ def slowest_wall_s(segments: Sequence[Segment], step: timedelta, at: datetime) -
     """Real seconds that one `step` lasts in the segment that rules at `at`."""
     speed = next((s.speed for s in reversed(segments) if s.start <= at), segments[0].speed)
     return step.total_seconds() / speed
+
+
+async def wake(clock: Waits, at: datetime, poked: asyncio.Event) -> bool:
+    """Wait until `at` or until `poked` is set, whichever is first; True when it was poked.
+
+    Clears the event. Leaves no task behind when cancelled.
+    """
+    timer = asyncio.ensure_future(clock.sleep_until(at))
+    poke = asyncio.ensure_future(poked.wait())
+    try:
+        await asyncio.wait({timer, poke}, return_when=asyncio.FIRST_COMPLETED)
+        return poked.is_set()
+    finally:
+        poked.clear()
+        timer.cancel()
+        poke.cancel()
+        await asyncio.gather(timer, poke, return_exceptions=True)

@@ -12,7 +12,7 @@ class Control(StrEnum):
     """What a setpoint sets.
 
     cap_kw: draw at most this much. power_kw: draw exactly this (negative: feed in).
-    off: stay off. offset_c: shift the thermostat. charge_kw: charge at most this much.
+    off: stay off (value 1). offset_c: shift the thermostat. charge_kw: charge at most this much.
     """
 
     CAP_KW = "cap_kw"

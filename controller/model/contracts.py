@@ -103,14 +103,18 @@ class BaselineRule:
     method: BaselineMethod
     days: int = 5
     """recent_n: N. x_of_y: Y, the eligible days looked at."""
+    days_non_working: int | None = None
+    """The same for an event on a weekend or holiday (China 3, GB 4). None: as `days`."""
     pick_days: int = 4
     """x_of_y: X, the days averaged."""
+    pick_days_non_working: int | None = None
     pick: Pick = Pick.HIGH
     lookback_days: int = 30
     min_days: int = 1
     low_usage_frac: float = 0.25
     high_usage_frac: float = 2.0
-    """A day whose event-hour mean is outside [low, high] × the mean of the days is dropped."""
+    """A day whose event-hour mean is outside [low, high] × the mean of the days is dropped and
+    replaced, to a fixed point. x_of_y tests the low side only: high days are what it looks for."""
     adjustment: Adjustment = Adjustment.NONE
     adjustment_hours: float = 3.0
     adjustment_gap_h: float = 1.0
@@ -159,6 +163,12 @@ class Program:
     """ISO dates that are not working days, besides weekends."""
     points_cap_frac: float = 1.5
     """Points are earned on at most this multiple of the committed energy."""
+    points_min_frac: float = 0.05
+    """Below this fraction of the baseline's energy no points are earned."""
+    valid_frac: float = 0.9
+    """With fewer than this of the committed intervals metered, a line is on hold: 0 for now."""
+    start_paid: bool = False
+    """True: a called contract whose tier pays gets its start cost once per event."""
     automatic: bool = False
     """True: scheduled runs dispatch without an operator's approval."""
     settle_from_telemetry: bool = False

@@ -33,6 +33,8 @@ class Baseline:
     adjustment: float = 0.0
     """Additive: kW added. Ratio: the factor applied. None: 0."""
     notes: tuple[str, ...] = ()
+    event_id: EventId | None = None
+    """The event it was made for, once it is settled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ class Transfer:
     contract_id: ContractId
     customer_id: CustomerId
     component: str
-    """energy · penalty · points"""
+    """energy · start · penalty · points"""
     debit: str
     credit: str
     amount_minor: int
@@ -98,6 +100,7 @@ class StatementLine:
     """Delivered / committed as an exact fraction in decimal, e.g. '0.9734'."""
     tier: str
     amount_minor: int
+    """Signed: > 0 goes to the customer, a penalty is < 0."""
     currency: str
     formula: str
 

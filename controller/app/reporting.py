@@ -1,0 +1,154 @@
+"""What the report of a day is made from, as JSON: the same file renders it again later."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from controller.app.situation import Happening
+from controller.model.ids import ContractId, MeterId
+from controller.model.money import POINTS, Performance
+from controller.model.resources import APPLIANCE_KINDS
+from controller.model.time import Series
+
+if TYPE_CHECKING:
+    from controller.app.controller import Controller
+    from controller.app.settling import Day
+
+
+def report_section(controller: Controller, day: Day) -> dict[str, Any]:
+    """Series, money and failures of the day; series are lists on `start` + 15 minutes."""
+    config, grid = controller.config, day.line.grid
+    return {
+        "area": {
+            "id": config.area.id,
+            "name": config.area.name,
+            "timezone": config.area.timezone,
+            "disclaimer": config.area.disclaimer,
+        },
+        "config_hash": config.hash,
+        "made_at": controller.clock.now().isoformat(),
+        "limit_kw": config.shaving.limit_kw,
+        "start": grid.start.isoformat(),
+        "target_kw": _list(day.line.target.values),
+        "delivered_kw": _list(day.delivered_kw()),
+        "parts_kw": {name: _list(kw) for name, kw in _parts(controller, day).items()},
+        "samples": _samples(controller, day),
+        "money": _money(controller, day),
+        "failures": _failures(controller.situation.happenings),
+        "names": {c.id: c.name for c in config.contracts.values()},
+    }
+
+
+def _parts(controller: Controller, day: Day) -> Mapping[str, np.ndarray]:
+    """Delivered by kind of resource, kW on the timeline."""
+    config = controller.config
+    kind_of = {r.meter_id: r.kind for r in config.fleet}
+    out: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(day.line.grid.count))
+    for meter_id in day.baselines:
+        out[kind_of[meter_id].replace("_", " ")] += np.nan_to_num(day.delivered_of(meter_id))
+    return dict(sorted(out.items(), key=lambda item: -float(item[1].sum())))
+
+
+def _samples(controller: Controller, day: Day) -> list[dict[str, Any]]:
+    """Baseline against metered of the total, of the largest called factory and of a home."""
+    fleet, grid = controller.config.fleet, day.line.grid
+    sites = [m for m in day.baselines if _resource_kind(controller, m) not in APPLIANCE_KINDS]
+    homes = [m for m in day.baselines if _resource_kind(controller, m) in APPLIANCE_KINDS]
+
+    def energy(meter_id: MeterId) -> float:
+        return float(np.nansum(day.delivered_of(meter_id)))
+
+    picks = [*sorted(sites, key=energy)[-1:], *sorted(homes, key=energy)[-1:]]
+    rows = [
+        {
+            "name": "all called meters",
+            "baseline_kw": _list(_total(b.series.on(grid) for b in day.baselines.values())),
+            "metered_kw": _list(_total(
+                _known_where(day.metered[m], b.series.on(grid)) for m, b in day.baselines.items()
+            )),
+        }
+    ]  # fmt: skip
+    for meter_id in picks:
+        customer = controller.config.customers[fleet.meter(meter_id).customer_id]
+        rows.append({
+            "name": customer.name,
+            "customer_id": customer.id,
+            "baseline_kw": _list(day.baselines[meter_id].series.on(grid).values),
+            "metered_kw": _list(day.metered[meter_id].values),
+        })  # fmt: skip
+    return rows
+
+
+def _money(controller: Controller, day: Day) -> list[dict[str, Any]]:
+    """One row per contract over all events."""
+    config = controller.config
+    customers: dict[ContractId, set[str]] = defaultdict(set)
+    wh: dict[ContractId, list[int]] = defaultdict(lambda: [0, 0])
+    paid: dict[ContractId, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for settlement in day.settlements:
+        for row in settlement.performances:
+            _add(wh[row.contract_id], row)
+            customers[row.contract_id].add(config.fleet.meter(row.meter_id).customer_id)
+        for t in settlement.transfers:
+            name = "points" if t.currency == POINTS else t.component
+            paid[t.contract_id][name] += t.amount_minor
+    return [
+        {
+            "contract": config.contracts[c].name,
+            "kind": config.contracts[c].kind,
+            "customers": len(customers[c]),
+            "committed_wh": wh[c][0],
+            "delivered_wh": wh[c][1],
+            "paid_minor": sum(v for k, v in paid[c].items() if k not in ("points", "penalty")),
+            "penalty_minor": paid[c]["penalty"],
+            "points": paid[c]["points"],
+            "currency": config.programs[config.contracts[c].program_id].currency,
+        }
+        for c in sorted(wh)
+    ]
+
+
+def _failures(happenings: Iterable[Happening]) -> list[dict[str, Any]]:
+    """Each fault with what the next plan called instead."""
+    rows: list[dict[str, Any]] = []
+    waiting: list[dict[str, Any]] = []
+    for h in happenings:
+        if h.kind == "fault":
+            row = {"at": h.at.isoformat(), "what": h.text, "lost_kw": None, "replaced_by": ""}
+            rows.append(row)
+            waiting.append(row)
+        elif h.kind == "replaced":
+            for row in waiting:
+                row["replaced_by"] = h.text
+            waiting = []
+    for row in waiting:
+        row["replaced_by"] = "nothing"
+    return rows
+
+
+def _add(sums: list[int], row: Performance) -> None:
+    sums[0] += row.committed_wh
+    sums[1] += row.delivered_wh
+
+
+def _resource_kind(controller: Controller, meter_id: MeterId) -> str:
+    fleet = controller.config.fleet
+    return fleet[fleet.meter(meter_id).resource_ids[0]].kind
+
+
+def _known_where(series: Series, where: Series) -> Series:
+    known = np.where(np.isfinite(where.values), series.on(where.grid).values, np.nan)
+    return Series(grid=where.grid, values=known)
+
+
+def _total(series: Iterable[Series]) -> np.ndarray:
+    total: np.ndarray = np.sum([np.nan_to_num(s.values) for s in series], axis=0)
+    return total
+
+
+def _list(values: np.ndarray) -> list[float | None]:
+    return [round(float(v), 2) if np.isfinite(v) else None for v in values]

@@ -1,0 +1,205 @@
+"""What is shown: the state now, a plan in words, and the result of a day as data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from controller.app import settling
+from controller.app.reporting import report_section
+from controller.errors import InputError
+from controller.events import superseded_in
+from controller.model.commands import Mode, Outcome
+from controller.model.events import DREvent, EventStatus, Timeline
+from controller.model.plans import Plan
+from controller.plan.explain import summary
+
+if TYPE_CHECKING:
+    from controller.app.controller import Controller
+
+
+def event_row(event: DREvent) -> dict[str, Any]:
+    """One event as a row."""
+    return {
+        "id": event.id,
+        "source": event.source,
+        "source_id": event.source_id,
+        "program_id": event.program_id,
+        "status": event.status,
+        "priority": event.priority,
+        "emergency": event.emergency,
+        "start": event.span.start.isoformat(),
+        "end": event.span.end.isoformat(),
+        "notified_at": event.notified_at.isoformat(),
+        "peak_kw": float(event.target.values.max()),
+        "target_kw": [float(v) for v in event.target.values],
+    }
+
+
+def status(controller: Controller) -> dict[str, Any]:
+    """The state now, small enough for one screen."""
+    situation, now = controller.situation, controller.clock.now()
+    line, plan_ = situation.timeline(), situation.plan
+    seen = controller.steering.verifications
+    last = seen[-1] if seen else None
+    return {
+        "now": now.isoformat(),
+        "area": controller.config.area.name,
+        "config": controller.config.hash[:12],
+        "events": {e.id: e.status for e in situation.events.values()},
+        "window": [line.grid.start.isoformat(), line.grid.end.isoformat()] if line else None,
+        "plan_revision": plan_.revision if plan_ else None,
+        "target_kw": float(line.target.value_at(now)) if line and now in line.grid.span else 0.0,
+        "committed_kw": round(last.committed_kw, 1) if last else None,
+        "delivered_kw": round(last.delivered_kw, 1) if last else None,
+        "devices_held": len(controller.executor.obeys),
+        "opted_out": len(situation.overrides),
+        "given_up": dict(situation.given_up),
+        "readings": controller.readings.received,
+        "all_free": controller.steering.all_free,
+        "stopped": controller.executor.stopped,
+        "happenings": [[h.at.isoformat(), h.kind, h.text] for h in situation.happenings[-50:]],
+    }
+
+
+def plan(controller: Controller) -> dict[str, Any]:
+    """The plan in force, with a reason for everyone chosen or left."""
+    plan_ = controller.situation.plan
+    if plan_ is None:
+        return {"plan": None, "lines": ["no plan yet"]}
+    return {
+        "plan": {
+            "id": plan_.id,
+            "revision": plan_.revision,
+            "status": plan_.status,
+            "start": plan_.grid.start.isoformat(),
+            "target_kw": plan_.target_kw.values.tolist(),
+            "expected_kw": plan_.expected_kw.values.tolist(),
+            "shortfall_kw": plan_.shortfall_kw.values.tolist(),
+            **_cost(plan_),
+        },
+        "reasons": [[r.of, r.chosen, r.code, r.text] for r in plan_.reasons],
+        "lines": list(summary(plan_)),
+    }
+
+
+async def result(controller: Controller) -> dict[str, Any]:
+    """The day as data: result.json without what only the simulators know."""
+    situation = controller.situation
+    day: settling.Day | None = None
+    settlement: dict[str, Any] | None = None
+    try:
+        day = await settling.settled_day(controller)
+        settlement = await settling.totals(controller, day)
+    except InputError:
+        pass
+    first = situation.first_plan
+    return {
+        "forecast": _forecast(controller),
+        "events": _events(controller, day),
+        "plan": _cost(first) if first else None,
+        "devices": await _devices(controller),
+        "settlement": settlement,
+        "latency": controller.steering.caller.latency,
+        "reasons": [[r.of, r.chosen, r.code, r.text] for r in first.reasons] if first else [],
+        "plans": len(situation.plans),
+        "happenings": [[h.at.isoformat(), h.kind, h.text] for h in situation.happenings],
+        "report": report_section(controller, day) if day else None,
+    }
+
+
+def _cost(plan_: Plan) -> dict[str, Any]:
+    return {
+        "cost_fen": plan_.cost_minor,
+        "greedy_cost_fen": plan_.merit_order_cost_minor,
+        "bound_fen": plan_.bound_minor,
+        "gap_frac": plan_.gap_frac,
+        "status": plan_.status,
+        "solve_s": round(plan_.solve_s, 3),
+    }
+
+
+def _forecast(controller: Controller) -> dict[str, Any] | None:
+    forecast = controller.day_ahead.forecast
+    if forecast is None:
+        return None
+    at, kw = forecast.peak
+    return {
+        "peak_kw": round(kw, 1),
+        "peak_at": at.isoformat(),
+        "issued_at": forecast.made_at.isoformat(),
+        "notes": list(forecast.notes),
+        "quantiles": list(forecast.quantiles),
+        "start": forecast.grid.start.isoformat(),
+        "kw": [[round(float(v), 1) for v in row] for row in forecast.kw],
+    }
+
+
+def _events(controller: Controller, day: settling.Day | None) -> list[dict[str, Any]]:
+    situation, line = controller.situation, controller.situation.timeline()
+    plan_ = situation.plan
+    if line is None or plan_ is None:
+        return [event_row(e) | {"replans": 0, "intervals": []} for e in situation.events.values()]
+    committed = sum(
+        (s.on(line.grid).values for s in plan_.committed_kw().values()),
+        np.zeros(line.grid.count),
+    )
+    delivered = day.delivered_kw() if day else np.full(line.grid.count, np.nan)
+    return [
+        event_row(e)
+        | {
+            "replans": _replans(controller, e),
+            "intervals": _intervals(e, line, committed, delivered),
+        }
+        for e in situation.events.values()
+        if e.status is not EventStatus.CANCELLED
+    ]
+
+
+def _replans(controller: Controller, event: DREvent) -> int:
+    """Plans made while this event ruled, after its first."""
+    plans = [p for p in controller.situation.plans if p.event_id == event.id]
+    return max(0, len(plans) - 1)
+
+
+def _intervals(
+    event: DREvent, line: Timeline, committed: np.ndarray, delivered: np.ndarray
+) -> list[dict[str, Any]]:
+    lost = set(superseded_in(event, line))
+    rows: list[dict[str, Any]] = []
+    for i in range(line.grid.count):
+        interval = line.grid.interval(i)
+        rules = line.ruling[i] == event.id
+        if not rules and interval not in lost:
+            continue
+        target = float(line.target.values[i]) if rules else 0.0
+        got = float(delivered[i]) if rules else 0.0
+        known = np.isfinite(got)
+        rows.append({
+            "start": interval.start.isoformat(),
+            "status": "ruling" if rules else "superseded",
+            "target_kw": round(target, 1),
+            "committed_kw": round(float(committed[i]), 1) if rules else 0.0,
+            "delivered_kw": round(got, 1) if known else None,
+            "delivered_frac": round(got / target, 4) if known and target > 0 else None,
+            "true_kw": None,
+        })  # fmt: skip
+    return rows
+
+
+async def _devices(controller: Controller) -> dict[str, Any]:
+    situation = controller.situation
+    outcomes = situation.outcomes
+    unreleased = set(outcomes) - situation.released
+    states = await controller.executor.read_back(unreleased)
+    counted = {o: sum(1 for x in outcomes.values() if x is o) for o in Outcome}
+    return {
+        "commanded": len(outcomes),
+        "applied": counted[Outcome.APPLIED] + counted[Outcome.LATE],
+        "refused": counted[Outcome.REFUSED],
+        "overridden": len([r for r in outcomes if r in situation.overrides]),
+        "unreachable": counted[Outcome.UNREACHABLE],
+        "released": len(outcomes) - len(unreleased),
+        "still_curtailed": sum(1 for s in states.values() if s.mode is not Mode.FREE),
+    }

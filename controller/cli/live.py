@@ -1,0 +1,93 @@
+"""Commands that ask the running controller."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from controller.cli.client import find
+from controller.errors import Fault, InputError
+
+
+def create_event(data: Path, file: Path, *, as_json: bool) -> None:
+    """Send an OpenADR 3.1 event file."""
+    try:
+        wire = json.loads(file.read_text())
+    except OSError as error:
+        fault = Fault(file=str(file), place="file", value=str(error), expected="a readable file")
+        raise InputError("the event file cannot be read", [fault]) from error
+    except ValueError as error:
+        fault = Fault(file=str(file), place="JSON", value=str(error), expected="valid JSON")
+        raise InputError("the event file is not JSON", [fault]) from error
+    event = find(data).post("/openadr3/3.1.0/events", wire)
+    show(event, as_json, f"event {event['id']} taken")
+
+
+def list_events(data: Path, *, as_json: bool) -> None:
+    """Events, a line each."""
+    events = find(data).get("/events")
+    lines = [
+        f"{e['id']}  {e['status']:<11} {e['source']:<9} {e['start']} – {e['end']}"
+        f"  up to {e['peak_kw']:.0f} kW  {e['source_id']}"
+        for e in events
+    ]
+    show(events, as_json, "\n".join(lines) or "no events")
+
+
+def show_event(data: Path, event_id: str, *, as_json: bool) -> None:
+    """One event with its log."""
+    event = find(data).get(f"/events/{event_id}")
+    log = "\n".join(f"  {at}  {status}: {why} ({who})" for at, status, why, who in event["log"])
+    show(event, as_json, f"{event['id']} {event['status']}\n{log}")
+
+
+def approve_event(data: Path, event_id: str, *, as_json: bool) -> None:
+    """Approve a draft."""
+    event = find(data).post(f"/events/{event_id}/approve", {})
+    show(event, as_json, f"{event_id} is {event['status']}")
+
+
+def cancel_event(data: Path, event_id: str, reason: str, *, as_json: bool) -> None:
+    """Cancel, with a reason."""
+    event = find(data).post(f"/events/{event_id}/cancel", {"reason": reason})
+    show(event, as_json, f"{event_id} is {event['status']}")
+
+
+def status(data: Path, *, as_json: bool) -> None:
+    """What the controller does now."""
+    now = find(data).get("/status")
+    show(now, as_json, "\n".join(f"{k}: {v}" for k, v in now.items()))
+
+
+def plan(data: Path, *, as_json: bool) -> None:
+    """The plan in force, with its reasons."""
+    plan_ = find(data).get("/plan")
+    show(plan_, as_json, "\n".join(plan_.get("lines", ["no plan yet"])))
+
+
+def stop(data: Path, reason: str, *, release_all: bool, as_json: bool) -> None:
+    """End the controller, or give back every device."""
+    done = find(data).post("/stop" if release_all else "/shutdown", {"reason": reason})
+    text = f"{done.get('released')} devices released" if release_all else "stopping"
+    show(done, as_json, text)
+
+
+def settle(data: Path, *, as_json: bool) -> None:
+    """Settle what has ended."""
+    done = find(data).post("/settle", {})
+    show(done, as_json, ", ".join(f"{k} {v}" for k, v in done.items()))
+
+
+def statement(data: Path, customer_id: str, out: Path | None) -> None:
+    """A customer's page, to a file or to the terminal."""
+    page = find(data).page(f"/statements/{customer_id}")
+    if out is None:
+        print(page)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(page, encoding="utf-8")
+        print(f"written to {out}")
+
+
+def show(value: Any, as_json: bool, text: str) -> None:
+    """Print data or text."""
+    print(json.dumps(value, indent=1, ensure_ascii=False) if as_json else text)

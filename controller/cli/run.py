@@ -1,0 +1,201 @@
+"""`peakshare run`: the only place that knows every concrete class."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from random import Random
+
+from adapters.broker import Broker
+from adapters.registry import desk_of, open_link
+from controller.app import Controller, Services
+from controller.app.controller import make_controller
+from controller.app.planner import Planner
+from controller.cli.client import RUN_FILE, TOKEN_FILE
+from controller.clock import DemoClock, StartLine, SystemClock
+from controller.config import load_config
+from controller.errors import Fault, InputError
+from controller.model.ids import LinkId
+from controller.model.settings import Config, LinkSettings
+from controller.ports import Clock, Desk, Link
+from controller.store import open_store
+from controller.web.api import make_api
+from controller.web.server import bind, serve
+
+log = logging.getLogger("peakshare")
+
+
+def run_controller(
+    folder: Path,
+    data: Path,
+    *,
+    feed: Path | None,
+    links: Path | None,
+    start_line: Path | None,
+    epoch: str | None,
+    seed: int | None,
+) -> int:
+    """Run until stopped; 0 when it was asked to end, 1 when a part of it failed."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
+    for noisy in ("httpx", "uvicorn.error", "apscheduler"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    config = load_config(folder)
+    addresses = read_addresses(links)
+    begun = _held_at(epoch)
+    line = (
+        StartLine.from_json(start_line.read_text()) if start_line and start_line.exists() else None
+    )
+    return asyncio.run(_run(config, data, feed or data / "feed", addresses, begun, line, seed))
+
+
+async def _run(
+    config: Config,
+    data: Path,
+    feed: Path,
+    addresses: dict[str, tuple[str, int]],
+    epoch: datetime | None,
+    line: StartLine | None,
+    seed: int | None,
+) -> int:
+    clock: Clock = SystemClock() if epoch is None else DemoClock(epoch)
+    if isinstance(clock, DemoClock) and line is not None:
+        clock.start(line)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(data, clock))
+        fence = await store.journal.take_fence()
+        random = Random(None if seed is None else f"{seed}:{fence}")
+        threads = stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix="work"))
+        planner = await stack.enter_async_context(Planner(clock))
+        links, desks = await _open_links(stack, config, addresses, clock, fence)
+        services = Services(
+            clock=clock, journal=store.journal, telemetry=store.telemetry, links=links,
+            desks=desks, planner=planner, threads=threads, random=random, feed_folder=feed,
+            fence=fence,
+        )  # fmt: skip
+        controller = await make_controller(config, services)
+        sock = bind(config.http.host, config.http.port)
+        stack.callback(sock.close)
+        token = _token(data)
+        address = sock.getsockname()
+        stack.callback((data / RUN_FILE).unlink, missing_ok=True)
+
+        def started() -> None:
+            _write_private(data / RUN_FILE, json.dumps(
+                {"host": address[0], "port": address[1], "pid": os.getpid()}
+            ))  # fmt: skip
+            print(json.dumps({"ready": True, "port": address[1]}), flush=True)
+
+        _end_on_signals(controller)
+        api = make_api(controller, token)
+        beside = [lambda: serve(api, sock, started)]
+        if isinstance(clock, DemoClock) and line is None:
+            beside.append(lambda: _start_from_stdin(clock, controller))
+        await controller.run(*beside)
+    return 0
+
+
+async def _open_links(
+    stack: AsyncExitStack,
+    config: Config,
+    addresses: dict[str, tuple[str, int]],
+    clock: Clock,
+    fence: int,
+) -> tuple[dict[LinkId, Link], dict[LinkId, Desk]]:
+    """Open every link; the embedded broker too where a link asks for it and none is named."""
+    links: dict[LinkId, Link] = {}
+    desks: dict[LinkId, Desk] = {}
+    for settings in config.links.values():
+        placed = _placed(settings, addresses)
+        if placed.protocol == "mqtt" and placed.port == 0:
+            broker = await stack.enter_async_context(Broker(host=placed.host))
+            placed = replace(placed, port=broker.port)
+            log.info("embedded MQTT broker on %s:%s", placed.host, placed.port)
+        link = await stack.enter_async_context(open_link(
+            placed, config.fleet, config.profiles, clock, fence=fence,
+            run_id=f"{os.getpid()}-{fence}",
+        ))  # fmt: skip
+        links[settings.id] = link
+        if (desk := desk_of(link)) is not None:
+            desks[settings.id] = desk
+    return links, desks
+
+
+def read_addresses(file: Path | None) -> dict[str, tuple[str, int]]:
+    """Addresses of links by id: {"id": {"host": …, "port": …}}. Raises InputError."""
+    if file is None:
+        return {}
+    try:
+        raw = json.loads(file.read_text())
+        return {str(k): (str(v["host"]), int(v["port"])) for k, v in raw.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        fault = Fault(
+            file=str(file), place="file", value=str(error),
+            expected='JSON {"link id": {"host": …, "port": …}}',
+        )  # fmt: skip
+        raise InputError("the addresses of links cannot be read", [fault]) from error
+
+
+def _placed(settings: LinkSettings, addresses: dict[str, tuple[str, int]]) -> LinkSettings:
+    if settings.id not in addresses:
+        return settings
+    host, port = addresses[settings.id]
+    return replace(settings, host=host, port=port)
+
+
+def _held_at(epoch: str | None) -> datetime | None:
+    if epoch is None:
+        return None
+    try:
+        at = datetime.fromisoformat(epoch)
+    except ValueError as error:
+        raise InputError(f"--epoch {epoch!r} is not an ISO instant") from error
+    if at.tzinfo is None:
+        raise InputError(f"--epoch {epoch!r} needs an offset, e.g. 2014-01-27T20:00+11:00")
+    return at
+
+
+async def _start_from_stdin(clock: DemoClock, controller: Controller) -> None:
+    """The supervisor writes one start line when all are ready; when its pipe closes, we end."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    first = await reader.readline()
+    if first:
+        clock.start(StartLine.from_json(first.decode()))
+        await reader.read()
+    controller.stopping.set()
+
+
+def _end_on_signals(controller: Controller) -> None:
+    """SIGTERM and SIGINT end the process and release nothing: every setpoint ends by itself."""
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, controller.stopping.set)
+
+
+def _token(data: Path) -> str:
+    """The API's bearer token, made at the first run, readable by its owner only."""
+    file = data / TOKEN_FILE
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_text().strip()
+    token = secrets.token_urlsafe(32)
+    _write_private(file, token)
+    return token
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Write whole or not at all, mode 0600."""
+    part = file.with_suffix(".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+    part.replace(file)

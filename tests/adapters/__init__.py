@@ -1,0 +1,1 @@
+"""One contract suite for every protocol, over real sockets, and what is peculiar to each."""

@@ -1,0 +1,1 @@
+"""Whole days of the real app in virtual time."""

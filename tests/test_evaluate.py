@@ -1,0 +1,171 @@
+"""Scorecards, their shape in result.json, and the one-screen summary."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from controller.evaluate.result import event_result
+from controller.evaluate.scorecard import delivered_kw, peak_errors, scorecard
+from controller.evaluate.summary import Failure, money_rows, score_table, summary
+from controller.model.commands import Outcome, Receipt
+from controller.model.events import DREvent, EventSource, EventStatus
+from controller.model.ids import ProgramId, ResourceId, SetpointId, ZoneId
+from controller.model.plans import Forecast
+from controller.model.time import QUARTER_HOUR, Grid, Series
+from tests.report_world import a_report
+from tests.settle_world import DAY_AHEAD, EMERGENCY, ZONE, Town, span, utc
+
+TOWN = Town()
+GRID = TOWN.timeline.grid
+PERFORMANCES = [p for s in TOWN.settlements() for p in s.performances]
+TRANSFERS = [t for s in TOWN.settlements() for t in s.transfers]
+
+
+def event(event_id=DAY_AHEAD, target: Series | None = None) -> DREvent:
+    return DREvent(
+        id=event_id,
+        source=EventSource.SCHEDULER,
+        source_id="1",
+        program_id=ProgramId("sites"),
+        zone=ZoneId("riverside"),
+        target=target or TOWN.timeline.target,
+        notified_at=utc("2014-01-27 20:15"),
+        status=EventStatus.SETTLED,
+    )
+
+
+def card(of: DREvent | None = None, **more):
+    return scorecard(
+        of or event(),
+        TOWN.timeline,
+        committed_kw=Series.full(GRID, 444.0),
+        performances=PERFORMANCES,
+        transfers=TRANSFERS,
+        receipts=more.pop("receipts", ()),
+        **more,
+    )
+
+
+def test_where_another_event_rules_the_target_is_0_and_there_is_no_ratio():
+    made = card(true_kw=Series.full(GRID, 410.0))
+    for row in made.intervals:
+        superseded = row.interval.start in span("2014-01-28 16:45", "2014-01-28 17:45")
+        assert (row.target_kw == 0) == superseded
+        assert (row.delivered_frac is None) == superseded
+        assert (row.true_kw == 0) == superseded
+        assert (row.committed_kw == 0) == superseded
+
+
+def test_delivered_is_what_settlement_counted():
+    made = card()
+    own = sum(p.delivered_wh for p in PERFORMANCES if p.event_id == DAY_AHEAD)
+    assert made.delivered_kwh == pytest.approx(own / 1000)
+    assert made.delivered_frac == pytest.approx(own / 1000 / (8 * 100.0))
+    both = delivered_kw(PERFORMANCES, TOWN.timeline.target)
+    total = sum(p.delivered_wh for p in PERFORMANCES)
+    assert both.values.sum() * 0.25 == pytest.approx(total / 1000)
+
+
+def test_the_ratio_is_none_and_not_infinite_for_an_event_that_never_ruled():
+    other = replace(event(), id=EMERGENCY, target=Series.full(Grid.over(span(
+        "2014-01-28 15:00", "2014-01-28 16:00")), 100.0))  # fmt: skip
+    made = card(other)
+    assert (made.delivered_frac, made.worst_frac) == (None, None)
+
+
+def test_cost_is_what_customers_got_less_penalties_and_points_stand_apart():
+    made = card()
+    own = [t for t in TRANSFERS if t.event_id == DAY_AHEAD]
+    paid = sum(t.amount_minor for t in own if t.component == "energy")
+    owed = sum(t.amount_minor for t in own if t.component == "penalty")
+    assert made.cost_minor == paid - owed
+    assert made.points == sum(t.amount_minor for t in own if t.component == "points")
+    assert made.cost_per_kwh_minor == pytest.approx(made.cost_minor / made.delivered_kwh)
+
+
+def test_devices_are_counted_once_however_many_receipts_they_sent():
+    at = utc("2014-01-28 15:00")
+    receipts = [
+        Receipt(setpoint_id=SetpointId(str(i)), resource_id=ResourceId(r), at=at, outcome=o)
+        for i, (r, o) in enumerate(
+            [("a", Outcome.UNREACHABLE)] * 3 + [("b", Outcome.REFUSED), ("c", Outcome.APPLIED)]
+        )
+    ]
+    made = card(receipts=iter(receipts))
+    assert (made.unreachable, made.refused, made.overridden) == (1, 1, 0)
+
+
+def test_the_peak_error_is_signed_in_height_and_in_time():
+    day = Grid(start=utc("2014-01-28 00:00"), step=QUARTER_HOUR, count=96)
+    actual = np.full(96, 50.0)
+    actual[68] = 100.0
+    guess = np.full((1, 96), 50.0)
+    guess[0, 66] = 103.0
+    forecast = Forecast(made_at=day.start, model="m", grid=day, quantiles=(0.5,), kw=guess)
+    error, minutes = peak_errors(forecast, Series(grid=day, values=actual))
+    assert error == pytest.approx(0.03)
+    assert minutes == -30.0
+    assert peak_errors(None, None) == (None, None)
+
+
+def test_a_scorecard_has_the_shape_of_result_json():
+    made = event_result(card(true_kw=Series.full(GRID, 410.0), replans=2))
+    assert set(made) == {"id", "source", "status", "replans", "intervals"}
+    assert set(made["intervals"][0]) == {
+        "start", "target_kw", "committed_kw", "delivered_kw", "delivered_frac", "true_kw",
+    }  # fmt: skip
+    assert made["intervals"][0]["start"] == "2014-01-28T04:00:00+00:00"
+    assert made["status"] == "settled"
+
+
+def test_the_summary_shows_superseded_intervals_failures_and_a_sum_of_money():
+    report = a_report()
+    tables = summary(report.result, timezone=ZONE, failures=report.failures, money=report.money)
+    assert [t.title.split()[0] for t in tables] == ["The", "Event", "Event", "What", "Money"]
+    by_time = {row[0]: row for row in tables[1].rows}
+    assert by_time["16:45"][4] == "superseded"
+    assert by_time["15:00"][4].endswith("%")
+    assert tables[4].rows[-1][0] == "all"
+    assert all(len(row) == len(t.columns) for t in tables for row in t.rows)
+
+
+def test_the_summary_survives_a_result_that_knows_nothing_yet():
+    keys = ("forecast", "events", "plan", "devices", "settlement", "latency", "seconds")
+    (table,) = summary(dict.fromkeys(keys), timezone=ZONE)
+    assert all("None" not in cell for row in table.rows for cell in row)
+
+
+def test_money_rows_hold_every_entry_of_the_ledger():
+    rows = money_rows(
+        PERFORMANCES,
+        TRANSFERS,
+        contracts=TOWN.contracts,
+        programs=TOWN.programs,
+        meters=TOWN.meters,
+    )
+    assert [(r.contract, r.customers) for r in rows] == [
+        ("Cold Store 1", 1),
+        ("Homes with air conditioners", 4),
+        ("Mill 3", 1),
+    ]
+    booked = sum(r.paid_minor + r.penalty_minor + r.points for r in rows)
+    assert booked == sum(t.amount_minor for t in TRANSFERS)
+    assert sum(r.delivered_wh for r in rows) == sum(p.delivered_wh for p in PERFORMANCES)
+
+
+def test_a_loss_not_known_is_a_dash():
+    failure = Failure(
+        at=utc("2014-01-28 15:22"), what="link lost", lost_kw=None, replaced_by="nothing"
+    )
+    tables = summary({}, timezone=ZONE, failures=[failure])
+    assert tables[-1].rows == (("15:22", "link lost", "–", "nothing"),)
+
+
+def test_scorecards_stand_side_by_side():
+    made = card()
+    table = score_table([made, replace(made, cost_per_kwh_minor=None, delivered_frac=None)])
+    assert len(table.columns) == 3
+    assert all(len(row) == 3 for row in table.rows)
+    assert timedelta(0) == made.intervals[0].interval.start - GRID.start
