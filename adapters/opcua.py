@@ -1,9 +1,8 @@
 """OPC UA: one session with a server that stands for many devices, read and written in batches.
 
 A resource's `address` is the name of its object; the node of a point is `<address>.<point>` in
-the link's namespace. After a failure the session is thrown away and a new one made, which is the
-only way back that never hung (docs/decisions/0007); devices are polled, so no subscription is
-lost with it.
+the link's namespace. After a failure the session is thrown away and a new one made (why:
+docs/decisions/0007); devices are polled, so no subscription is lost with it.
 """
 
 import asyncio

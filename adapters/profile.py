@@ -19,6 +19,8 @@ from controller.model.ids import ProfileId
 from controller.model.settings import Point, Profile
 
 PROTOCOLS = ("modbus", "opcua", "mqtt", "duty_desk")
+"""What a page or a link may name."""
+
 POINT_OF = {
     Control.CAP_KW: "cap_kw",
     Control.POWER_KW: "power_kw_set",
@@ -32,8 +34,6 @@ MEASURED = ("power_kw", "meter_kw", "soc_frac", "temperature_c")
 COMMANDED = ("start", "until", "hold_s", "fence", "setpoint_id", "enable", "mode", "refusal")
 NAMES = frozenset((*POINT_OF.values(), *MEASURED, *COMMANDED))
 TEXTS = frozenset({"setpoint_id", "refusal"})
-MODES = {0: "free", 1: "held", 2: "overridden"}
-"""What the number in a `mode` point means."""
 
 _INTEGER_RANGE = {
     "int16": (-(2**15), 2**15 - 1),

@@ -7,8 +7,11 @@ temperature plus an error of 0.8 °C mean absolute as its weather forecast. Naiv
 the same kind (working or not); the same weekday a week before. Take the ratios: below 1 the model
 errs less. Chosen on Victoria 2012-2013; the demo's month was only looked at.
 
-Last results (--every 1 --seeds 3):
-RESULTS
+Last results (--every 1 --seeds 3), mean and peak error, and × that of the last like day:
+demo's month 3.97 and 4.29 %, × 0.31 and 0.27; its 28 January 4.09 and 6.37 %, × 0.18 and 0.16;
+Victoria, November to March 3.18 and 3.84 %, × 0.45 and 0.39; its days of 32 °C and more 3.38 and
+4.33 %, × 0.33 and 0.26; the rest of the year 2.52 and 2.63 %, × 0.62 and 0.79. In the 80 % band
+90, 84, 81, 85 and 81 %. A forecast takes 35 to 50 ms on one core.
 """
 
 import argparse
@@ -138,7 +141,8 @@ def weather_error_c(grid: Grid, random: np.random.Generator) -> NDArray[np.float
     for i, shock in enumerate(random.standard_normal(grid.count)):
         last = keep * last + np.sqrt(1 - keep**2) * shock
         out[i] = last
-    return out * MAE_C * np.sqrt(np.pi / 2)
+    scaled: NDArray[np.float64] = out * (MAE_C * np.sqrt(np.pi / 2))
+    return scaled
 
 
 def like(region: Region, day: date) -> NDArray[np.float64]:

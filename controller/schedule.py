@@ -25,4 +25,5 @@ def next_fire(trigger: CronTrigger, after: datetime, last: datetime | None) -> d
         fire = trigger.get_next_fire_time(fire, fire)
     if fire is None:
         raise ValueError(f"{trigger} never fires")
-    return fire.astimezone(UTC)
+    at: datetime = fire.astimezone(UTC)
+    return at

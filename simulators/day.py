@@ -112,6 +112,7 @@ class Day:
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+        self._running = None
         self.controller = None
 
     async def settle(self) -> dict[str, Any]:

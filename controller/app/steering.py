@@ -17,7 +17,7 @@ from controller.app.calling import Caller
 from controller.app.planner import Planner
 from controller.app.situation import Situation
 from controller.app.telling import Teller
-from controller.app.watching import Watch, response
+from controller.app.watching import SITE_WINDOW, Watch, response
 from controller.clock import wake
 from controller.events import may_become
 from controller.model.events import DREvent, EventStatus, Timeline
@@ -172,7 +172,7 @@ class Steering:
         called = self.watch.called(plan, now)
         if not called:
             return
-        target_kw = max(0.0, line.target.value_at(now))
+        target_kw = float(np.nan_to_num(line.target.value_at(now - SITE_WINDOW)))
         seen = verify(called, now, target_kw, self.config.verify)
         self.verifications.append(seen)
         kinds: dict[CohortId, ResourceKind] = {c.id: c.kind for c in plan.cohorts}

@@ -33,8 +33,11 @@ class Watch:
     readings: Readings
 
     def called(self, plan: Plan, now: datetime) -> list[Called]:
-        """Every unit called now: sites, told contracts, cohorts, and what rebounds."""
-        i = plan.grid.index(now)
+        """Every unit called now: sites, told contracts, cohorts, and what rebounds.
+
+        Judged is the interval in which the measured minutes lie, not the one just begun.
+        """
+        i = plan.grid.index(now - SITE_WINDOW)
         if not 0 <= i < plan.grid.count:
             return []
         return [*self._sites(plan, i, now), *self._homes(plan, i, now)]
@@ -66,7 +69,7 @@ class Watch:
             if kw[i] <= 0 or contract.id in self.situation.given_up:
                 continue
             window = Interval(start=now - SITE_WINDOW, end=now)
-            committed, since = float(kw[i]), plan.grid.at(_run_start(kw, i))
+            committed, since = float(kw[i]), plan.grid.at(_level_start(kw, i))
             if not contract.wired:
                 last = plan.grid.index(now - METER_DELAY) - 1
                 since = since + QUARTER_HOUR + METER_DELAY
@@ -125,8 +128,9 @@ def response(verification: Verification, kind_of: dict[CohortId, ResourceKind]) 
     return {k: float(np.clip(delivered[k] / kw, 0.3, 1.0)) for k, kw in committed.items()}
 
 
-def _run_start(kw: np.ndarray, i: int) -> int:
-    while i > 0 and kw[i - 1] > 0:
+def _level_start(kw: np.ndarray, i: int) -> int:
+    """Since when a site has been called for about this much: a raised call ramps anew."""
+    while i > 0 and kw[i - 1] > 0.95 * kw[i]:
         i -= 1
     return i
 

@@ -53,10 +53,13 @@ class ContractTerms:
     intervals_left: int
 
     def level_at(self, t: int, kw: float) -> float:
-        """The least level that gives `kw` in interval t, or else the most that there is."""
+        """The least level that gives `kw` in interval t, or else the most that there is.
+
+        A range is called in whole kW where they fit, so that people can read and do them.
+        """
         most = max(self.most_kw[t], self.levels[0])
         if self.is_range:
-            return float(min(max(kw, self.levels[0]), most))
+            return float(min(max(np.ceil(kw - KW_TOLERANCE), self.levels[0]), most))
         usable = [s for s in self.levels if s <= most + KW_TOLERANCE]
         return next((s for s in usable if s >= kw - KW_TOLERANCE), usable[-1])
 

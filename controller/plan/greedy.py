@@ -39,15 +39,17 @@ def top_up(terms: Terms, draft: Draft) -> Draft:
 def total_price(terms: Terms, contract: ContractTerms) -> float:
     """Minor units per expected kWh of its best run at its highest level, start cost included.
 
-    Infinite where no run is possible.
+    A run that is on has paid its start. Infinite where no run is possible.
     """
     best = np.inf
     for start, end in runs_allowed(terms, contract):
         kw = np.zeros(terms.grid.count)
         kw[start:end] = [contract.level_at(t, np.inf) for t in range(start, end)]
         kwh = contract.availability * float(kw.sum()) * terms.grid.step_h
+        carries = contract.ran > 0 and start == terms.first
+        paid = contract.contract.start_cost_minor if carries else 0
         if kwh > 0:
-            best = min(best, contract_cost(terms, contract, kw) / kwh)
+            best = min(best, (contract_cost(terms, contract, kw) - paid) / kwh)
     return best
 
 

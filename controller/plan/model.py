@@ -67,7 +67,9 @@ class Model:
         kw[self.free, terms.first :] = (self.kw_of * exact[self.kw_column]).sum(axis=1)
         for on, i in zip(exact[self.on_column], self.free, strict=True):
             if terms.contracts[i].is_range:
-                kw[i, terms.first :] = _whole_kw(terms.contracts[i], kw[i], on, terms.first)
+                for t in range(terms.first, terms.grid.count):
+                    level = terms.contracts[i].level_at(t, float(kw[i, t]))
+                    kw[i, t] = level if on[t - terms.first] > 0 else 0.0
         counts = tuple(np.round(exact[o]).astype(np.int64) for o in self.option_column)
         return Draft(kw=kw, counts=counts)
 
@@ -260,10 +262,3 @@ def _balance(
 
 def _stack(rows: list[NDArray[np.bool_]], width: int) -> Floats:
     return np.array(rows, dtype=np.float64).reshape(len(rows), width)
-
-
-def _whole_kw(contract: ContractTerms, kw: Floats, on: Floats, first: int) -> Floats:
-    """A range's kW in whole numbers where they fit, so that people can read and do them."""
-    most = np.maximum(contract.most_kw[first:], contract.levels[0])
-    up = np.ceil(kw[first:] - KW_TOLERANCE).clip(contract.levels[0], most)
-    return np.where(on > 0, up, 0.0)

@@ -21,6 +21,8 @@ from controller.plan.milp import Milp
 from controller.plan.model import Margin, Model, build_model
 from controller.plan.solve import Solution, solve_milp
 
+REPLAN_GAP_FACTOR = 2.0
+"""A replan has a second and not five: it settles for a wider gap."""
 POOLED_GAP_SHARE = 0.6
 """The pooled search goes on to this share of the asked gap, to leave room for the rounding."""
 WHOLE_GAP_SHARE = 0.9
@@ -72,7 +74,7 @@ class _Search:
 
     @property
     def proven(self) -> bool:
-        return self.cost - self.bound <= self.gap * self.cost
+        return self.draft is not None and self.cost - self.bound <= self.gap * self.cost
 
 
 def optimise(terms: Terms, first: Worth) -> Found:
@@ -81,7 +83,7 @@ def optimise(terms: Terms, first: Worth) -> Found:
     replan = terms.problem.fixed is not None
     search = _Search(
         terms=terms,
-        gap=planning.gap_frac,
+        gap=planning.gap_frac * (REPLAN_GAP_FACTOR if replan else 1.0),
         node_limit=planning.replan_node_limit if replan else planning.node_limit,
         left_s=planning.kill_after_s / 2,
     )

@@ -436,8 +436,16 @@ def a_home() -> tuple[Home, FakeDevices]:
 
 def told(name: str, **fields: Any) -> Order:
     until = (EPOCH + timedelta(days=999)).timestamp()
-    usual: dict[str, Any] = {"op": "hold", "seq": 5, "fence": 1, "expires": until, "start": EPOCH.timestamp(),
-             "until": until, "hold_s": 60.0, "set": {"cap_w": 800.0}}  # fmt: skip
+    usual: dict[str, Any] = {
+        "op": "hold",
+        "seq": 5,
+        "fence": 1,
+        "expires": until,
+        "start": EPOCH.timestamp(),
+        "until": until,
+        "hold_s": 60.0,
+        "set": {"cap_w": 800.0},
+    }
     return Order(id=name, **usual | fields)
 
 
