@@ -102,11 +102,23 @@ def needs_replan(verification: Verification, rules: VerifyRules) -> str | None:
         return None
     if v.failed:
         return "failed: " + ", ".join(f.of for f in v.failed)
-    if v.delivered_kw < v.target_kw * (1 - rules.shortfall_frac):
-        return f"short by {v.shortfall_kw:.0f} kW of {v.target_kw:.0f} kW"
-    if v.delivered_kw > v.target_kw * (1 + rules.surplus_frac):
-        return f"{v.delivered_kw - v.target_kw:.0f} kW more than the {v.target_kw:.0f} kW asked"
+    aim_kw = v.target_kw * (1 + rules.aim_frac)
+    if v.delivered_kw < aim_kw * (1 - rules.shortfall_frac):
+        return f"{aim_kw - v.delivered_kw:.0f} kW less than the {aim_kw:.0f} kW aimed at"
+    if v.delivered_kw > aim_kw * (1 + rules.surplus_frac):
+        return f"{v.delivered_kw - aim_kw:.0f} kW more than the {aim_kw:.0f} kW aimed at"
     return None
+
+
+def corrected_kw(correction_kw: float, verification: Verification, rules: VerifyRules) -> float:
+    """What to plan for beyond the target, so that the meters come to show what is aimed at.
+
+    Adds the miss to the correction in force (integral control), within −5 … +12 % of the
+    target: a plan that misses by more has another trouble than its promises.
+    """
+    v = verification
+    miss_kw = v.target_kw * (1 + rules.aim_frac) - v.delivered_kw
+    return float(np.clip(correction_kw + miss_kw, -0.05 * v.target_kw, 0.12 * v.target_kw))
 
 
 def peers_ratio(

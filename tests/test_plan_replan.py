@@ -1,6 +1,7 @@
 """Replanning in mid-event: the past stands, what runs keeps its terms, the rest is decided anew."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -171,10 +172,15 @@ def test_a_grid_that_begins_later_still_knows_what_runs():
         assert p.cost_minor == energy + short
 
 
+@cache
+def a_planned_day() -> tuple[Problem, Plan]:
+    problem = demo_problem(5, contracts=8, cohorts=6, share=0.5)
+    return problem, make_plan(problem)
+
+
 @pytest.mark.parametrize("interval", [1, 4, 8, 14])
 def test_a_day_is_replanned_at_any_time(interval: int):
-    problem = demo_problem(3, contracts=8, cohorts=6, share=0.5)
-    first = make_plan(problem)
+    problem, first = a_planned_day()
     running = [c.contract_id for c in first.commitments if c.kw.values[interval - 1] > 0]
     failed = {running[0]: "failed"} if running else {}
     again = later(problem, first, 15 * interval - 5, excluded=failed)

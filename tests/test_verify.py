@@ -50,7 +50,7 @@ def test_a_silent_site_is_replaced_not_trusted():
 
 def test_a_drift_of_the_whole_is_replanned_in_both_directions():
     assert needs_replan(verify([a_site(300.0)], NOW, 200.0, RULES), RULES) is None
-    assert "short by" in str(needs_replan(verify([a_site(320.0)], NOW, 200.0, RULES), RULES))
+    assert "less than" in str(needs_replan(verify([a_site(320.0)], NOW, 200.0, RULES), RULES))
     assert "more than" in str(needs_replan(verify([a_site(250.0)], NOW, 200.0, RULES), RULES))
 
 

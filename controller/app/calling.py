@@ -169,6 +169,7 @@ class Caller:
         reasons = [f"{r.resource_id} {r.outcome}" for r in sites]
         if len(homes) > 5:
             reasons.append(f"{len(homes)} homes did not take their command")
+            self.situation.note(self.clock.now(), "fault", reasons[-1])
         return ", ".join(reasons) or None
 
     async def _fail_site(self, resource_id: ResourceId, reason: str) -> None:

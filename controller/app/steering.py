@@ -25,9 +25,12 @@ from controller.model.ids import CohortId, EventId
 from controller.model.plans import Plan
 from controller.model.resources import ResourceKind
 from controller.model.settings import Config
+from controller.model.time import Series
 from controller.ports import Clock, Journal
-from controller.verify import Verification, needs_replan, verify
+from controller.verify import Verification, corrected_kw, needs_replan, verify
 
+CORRECT_EVERY = timedelta(minutes=25)
+"""A correction acts from the next interval on and shows in the meters an interval later."""
 GIVE_BACK_EVERY = timedelta(minutes=5)
 CORRECT_BEFORE = timedelta(hours=2)
 """From this long before the start on, peers correct the homes' operating forecast."""
@@ -48,6 +51,8 @@ class Steering:
     watch: Watch
     poked: asyncio.Event = field(default_factory=asyncio.Event)
     verifications: list[Verification] = field(default_factory=list)
+    correction_kw: float = 0.0
+    """Planned beyond the target, because deliveries fall short of promises by so much."""
     all_free: bool = False
     _due: list[str] = field(default_factory=list)
     _cause: EventId | None = None
@@ -134,12 +139,20 @@ class Steering:
 
     async def _make_plan(self, line: Timeline, event_id: EventId) -> Plan:
         problem = self.asker.problem(
-            line, self.clock.now(), event_id=event_id, lead=self.config.dispatch.lead
+            self._with_correction(line),
+            self.clock.now(),
+            event_id=event_id,
+            lead=self.config.dispatch.lead,
         )
         plan = await self.planner.plan(problem)
         await self.journal.save_plan(plan)
         self.situation.plans.append(plan)
         return plan
+
+    def _with_correction(self, line: Timeline) -> Timeline:
+        asked = line.target.values > 0
+        values = np.where(asked, np.maximum(line.target.values + self.correction_kw, 0.0), 0.0)
+        return replace(line, target=Series(grid=line.grid, values=values))
 
     def _newly_called(self, before: Plan, plan: Plan, now: datetime) -> str:
         """Which contracts the new plan calls for more, over the rest of the event."""
@@ -158,7 +171,7 @@ class Steering:
 
     async def _call(self, plan: Plan) -> None:
         if trouble := await self.caller.call(plan):
-            await self.note("fault", trouble)
+            self._steered_at = self.clock.now()
             self.want_plan(trouble)
 
     async def _verify(self, line: Timeline) -> None:
@@ -184,16 +197,19 @@ class Steering:
                 f"{failure.health}: {failure.delivered_kw:.0f} of {failure.committed_kw:.0f} kW"
             )
             await self.caller.give_up(failure.contract_id, reason)
-        await self._replan_if_needed(seen, now, plan)
+        await self._replan_if_needed(seen, now)
 
-    async def _replan_if_needed(self, seen: Verification, now: datetime, plan: Plan) -> None:
-        """A failure is replaced at once; a drift of the whole once per interval."""
+    async def _replan_if_needed(self, seen: Verification, now: datetime) -> None:
+        """A failure is replaced at once; a drift of the whole when the last remedy has worked."""
         reason = needs_replan(seen, self.config.verify)
         if reason is None:
             return
-        interval = plan.grid.at(plan.grid.index(now))
-        if seen.failed or self._steered_at != interval:
-            self._steered_at = interval
+        if seen.failed:
+            self._steered_at = now
+            self.want_plan(reason)
+        elif self._steered_at is None or now >= self._steered_at + CORRECT_EVERY:
+            self._steered_at = now
+            self.correction_kw = corrected_kw(self.correction_kw, seen, self.config.verify)
             self.want_plan(reason)
 
     async def _give_back(self) -> None:

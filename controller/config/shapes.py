@@ -114,6 +114,7 @@ class VerifyShape(Shape):
     """`[verify]` of controller.toml."""
 
     every: Duration
+    aim_frac: Annotated[float, Field(ge=0, le=0.2)] = 0.0
     shortfall_frac: Fraction
     surplus_frac: NotNegative
     failed_below_frac: Fraction

@@ -116,9 +116,12 @@ class VerifyRules:
     """When a shortfall is replanned, and when a resource counts as failed."""
 
     every: timedelta
+    aim_frac: float = 0.0
+    """Steer for (1 + this) × target: the contractual baseline may say less than the meters do."""
     shortfall_frac: float
-    """Replan when delivered < (1 − this) × target."""
+    """Replan when delivered < (1 − this) × what is aimed at."""
     surplus_frac: float
+    """Replan when delivered > (1 + this) × what is aimed at."""
     failed_below_frac: float
     """A called resource that delivers less than this of its commitment is given up."""
     settle_time: timedelta

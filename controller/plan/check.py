@@ -178,7 +178,9 @@ def _calls(plan: Plan, problem: Problem, contract: Contract) -> _Calls:
     fixed, step = problem.fixed, plan.grid.step
     open_from = max(fixed.until, plan.grid.start) if fixed else plan.grid.start
     before = _by_instant(problem, contract.id)
-    now = {at: kw for at, kw in _series(plan, contract.id).items() if at >= open_from}
+    called = _series(plan, contract.id)
+    instants = [plan.grid.at(t) for t in range(plan.grid.count)]
+    now = {at: called.get(at, 0.0) for at in instants if at >= open_from}
     past = {at: kw for at, kw in before.items() if at < open_from}
     runs = _stretches([at for at, kw in sorted({**past, **now}.items()) if kw > KW], step)
     ran = _stretches([at for at, kw in sorted(past.items()) if kw > KW], step)

@@ -1,6 +1,6 @@
 """The day-ahead forecast against two naive ones, on the demo's month and on two other years.
 
-    PEAKSHARE_DATA=../shared python bench/forecast_day.py [--every 1] [--seeds 3]
+    PEAKSHARE_DATA=../shared python bench/bench_forecast_day.py [--every 1] [--seeds 3]
 
 Every day is forecast at 20:00 the evening before from the 27 days up to then, with the measured
 temperature plus an error of 0.8 °C mean absolute as its weather forecast. Naive: the last day of

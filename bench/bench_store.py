@@ -1,6 +1,6 @@
 """The store: what group commit gains, how quick commands are, how quick meter files come in.
 
-    python bench/store.py [--folder DIR] [--homes 2000] [--days 27]
+    python bench/bench_store.py [--folder DIR] [--homes 2000] [--days 27]
 
 Take the ratios: the slower a disk flushes, the more group commit gains.
 
