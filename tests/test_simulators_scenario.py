@@ -59,8 +59,8 @@ def test_the_demos_page_says_which_day_is_played():
     assert scenario.epoch == local(27, 20)
     assert scenario.day == Interval(start=local(28, 0), end=local(29, 0))
     assert scenario.world(1).outdoor_c(local(28, 17)) > 40
-    assert emergency_posted_at(scenario) == local(28, 16, 10)
-    assert emergency_span(scenario) == Interval(start=local(28, 16, 45), end=local(28, 17, 45))
+    assert emergency_posted_at(scenario) == local(28, 16, 20)
+    assert emergency_span(scenario) == Interval(start=local(28, 17), end=local(28, 18))
 
 
 def test_every_fault_of_a_page_is_named_at_once(tmp_path: Path):
@@ -71,7 +71,7 @@ def test_every_fault_of_a_page_is_named_at_once(tmp_path: Path):
             ("mae_c = 0.8", 'mae_c = "much"'),
             ("event_speed = 360", "event_sped = 360"),
             ("accept = 0.80", "accept = 0.70"),
-            ('end = "17:45"', 'end = "16:50"'),
+            ('end = "18:00"', 'end = "16:50"'),
         )
     places = " ".join(f"{f.place}: {f.expected}" for f in caught.value.faults)
     for word in ("area.fraction", "weather.mae_c", "event_sped", "desk", "emergency"):
@@ -84,7 +84,7 @@ def test_the_slow_part_covers_both_events_and_their_notice(tmp_path: Path):
     quiet, slow, after = segments(scenario, window)
     assert (quiet.start, quiet.speed) == (scenario.epoch, 3600)
     assert (slow.start, slow.speed) == (local(28, 14, 45), 360)
-    assert (after.start, after.speed) == (local(28, 18, 35), 3600)
+    assert (after.start, after.speed) == (local(28, 18, 50), 3600)
 
 
 def test_the_emergency_asks_a_multiple_of_the_first_target(tmp_path: Path):
@@ -92,7 +92,7 @@ def test_the_emergency_asks_a_multiple_of_the_first_target(tmp_path: Path):
     target = emergency_target(
         a_scenario(tmp_path), Series(grid=grid, values=np.array([3000.0, 4210.0]))
     )
-    assert target.grid == Grid(start=local(28, 16, 45), step=QUARTER, count=4)
+    assert target.grid == Grid(start=local(28, 17), step=QUARTER, count=4)
     assert set(target.values) == {5050.0}
 
 
@@ -108,8 +108,8 @@ def test_faults_befall_different_sites_that_may_be_called(seed):
     (refusing,) = faults.refuses
     assert config.fleet[refusing].kind == "factory"
     (cut,) = faults.cuts
-    assert faults.is_cut(cut, local(28, 15, 35))
-    assert not faults.is_cut(cut, local(28, 15, 34))
+    assert faults.is_cut(cut, local(28, 16, 35))
+    assert not faults.is_cut(cut, local(28, 16, 34))
 
 
 def test_a_named_site_that_cannot_fail_is_refused(tmp_path: Path):

@@ -13,8 +13,9 @@ What lives here, all pure functions of arrays and model values:
 
 To add a model of the area's load: a module with a function of `forecast_load`'s signature that
 returns a `Forecast` with its own `model` name, never reads anything after `made_at`, passes the
-tests in tests/test_forecast_load.py, and beats `load` in bench/bench_forecast_day.py on days it was not
-chosen on. To add a kind of appliance: how it gives itself away on the meter, in `appliances`.
+tests in tests/test_forecast_load.py, and beats `load` in bench/bench_forecast_day.py on days it
+was not chosen on. To add a kind of appliance: how it gives itself away on the meter, in
+`appliances`.
 
 Names are taken from the modules when first used, so that importing one loads only what it needs.
 """
