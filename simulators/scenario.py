@@ -6,6 +6,7 @@ One TOML page, checked whole: every fault at once, with its key and what was exp
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -213,7 +214,10 @@ def read_scenario(path: Path, timezone: str) -> Scenario:
 
 
 def segments(scenario: Scenario, window: Interval) -> tuple[Segment, ...]:
-    """The played time: quiet, slow around the dispatch `window` and the emergency, quiet."""
+    """The played time: quiet, slow around the dispatch `window` and the emergency, quiet.
+
+    From the scenario's end on it all but stands still, while the day is settled.
+    """
     clock = scenario.page.clock
     start, end = window.start, window.end
     if (span := emergency_span(scenario)) is not None:
@@ -222,7 +226,9 @@ def segments(scenario: Scenario, window: Interval) -> tuple[Segment, ...]:
     quiet = Segment(start=scenario.epoch, speed=clock.quiet_speed)
     fast = Segment(start=slow[1], speed=clock.quiet_speed)
     between = Segment(start=slow[0], speed=clock.event_speed)
-    return (between, fast) if slow[0] == scenario.epoch else (quiet, between, fast)
+    over = Segment(start=max(scenario.end, slow[1]), speed=1.0)
+    played = (between, fast, over) if slow[0] == scenario.epoch else (quiet, between, fast, over)
+    return tuple(s for s, after in pairwise([*played, None]) if not after or s.start < after.start)
 
 
 def emergency_span(scenario: Scenario) -> Interval | None:

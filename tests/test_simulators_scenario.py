@@ -81,10 +81,11 @@ def test_every_fault_of_a_page_is_named_at_once(tmp_path: Path):
 def test_the_slow_part_covers_both_events_and_their_notice(tmp_path: Path):
     scenario = a_scenario(tmp_path)
     window = Interval(start=local(28, 15, 30), end=local(28, 17, 30))
-    quiet, slow, after = segments(scenario, window)
+    quiet, slow, after, over = segments(scenario, window)
     assert (quiet.start, quiet.speed) == (scenario.epoch, 3600)
     assert (slow.start, slow.speed) == (local(28, 14, 45), 360)
     assert (after.start, after.speed) == (local(28, 18, 50), 3600)
+    assert (over.start, over.speed) == (scenario.end, 1)
 
 
 def test_the_emergency_asks_a_multiple_of_the_first_target(tmp_path: Path):

@@ -239,5 +239,6 @@ class Steering:
         if line.grid.start - CORRECT_BEFORE <= now < line.grid.end:
             times.append(self._next_verify or now + self.config.verify.every)
         if now >= line.grid.end and not self.all_free:
-            times.append(self._next_give_back or line.grid.end + GIVE_BACK_EVERY)
+            ended = line.grid.end + self.config.dispatch.release_stagger
+            times.append(max(ended, self._next_give_back or ended, now + timedelta(seconds=30)))
         return min([t for t in times if t > now], default=soonest)
