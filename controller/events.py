@@ -5,6 +5,7 @@ Both are pure. The journal keeps each transition; an event's status is the fold 
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -36,6 +37,13 @@ settled → disputed → final; emergency and contracted events skip invited …
 
 OVER = frozenset({S.ENDED, S.PROVISIONAL, S.SETTLED, S.DISPUTED, S.FINAL})
 """Nothing can be commanded for such an event any more, but what it got still counts."""
+
+
+CLOSED = OVER | {S.DRAFT, S.CANCELLED}
+"""Nothing is commanded for such an event (now)."""
+
+EventDay = tuple[DREvent, ...]
+"""Events that are planned, dispatched and settled together, in the order in which they came."""
 
 
 def may_become(status: EventStatus, then: EventStatus) -> bool:
@@ -91,6 +99,23 @@ def timeline(
     )
 
 
+def event_days(events: Iterable[DREvent], timezone: str) -> tuple[EventDay, ...]:
+    """Events by the local day on which they start, in order of time; what overlaps stays together.
+
+    A day is what one plan, one timeline and one settlement speak of. Cancelled and draft events
+    and drills are in none.
+    """
+    zone = ZoneInfo(timezone)
+    asking = [e for e in events if e.status not in (S.CANCELLED, S.DRAFT) and not e.test]
+    days: list[list[DREvent]] = []
+    for event in sorted(asking, key=lambda e: (e.span.start, e.id)):
+        if days and _same_day(days[-1], event, zone):
+            days[-1].append(event)
+        else:
+            days.append([event])
+    return tuple(tuple(e for e in asking if e in day) for day in days)
+
+
 def superseded_in(event: DREvent, line: Timeline) -> tuple[Interval, ...]:
     """The intervals in which `event` asks but another event rules."""
     return tuple(
@@ -129,6 +154,13 @@ def _rules(event: DREvent, now: datetime) -> Sequence[tuple[str, str, str, bool]
         ("direction", event.direction, "down (valley filling is not acted on yet)",
          event.direction is not Direction.DOWN),
     )  # fmt: skip
+
+
+def _same_day(day: Sequence[DREvent], event: DREvent, zone: ZoneInfo) -> bool:
+    """Whether `event`, which starts no earlier than those of `day`, belongs to it."""
+    first = day[0].span.start.astimezone(zone).date()
+    same = event.span.start.astimezone(zone).date() == first
+    return same or event.span.start < max(e.span.end for e in day)
 
 
 def _asks(event: DREvent, at: datetime) -> bool:

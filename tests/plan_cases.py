@@ -41,8 +41,8 @@ def a_planning(**changes: object) -> Planning:
     fields = {
         "confidence": 0.95,
         "gap_frac": 0.01,
-        "node_limit": 5000,
-        "replan_node_limit": 500,
+        "node_limit": 300,
+        "replan_node_limit": 100,
         "kill_after_s": 30.0,
         "shortfall_price_minor_per_kwh": 2000,
         "over_delivery_price_minor_per_kwh": 100,

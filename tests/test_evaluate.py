@@ -8,7 +8,14 @@ import pytest
 
 from controller.evaluate.result import event_result
 from controller.evaluate.scorecard import delivered_kw, peak_errors, scorecard
-from controller.evaluate.summary import Failure, money_rows, score_table, summary
+from controller.evaluate.summary import (
+    Failure,
+    money_rows,
+    money_table,
+    named,
+    summary,
+)
+from controller.evaluate.tables import event_table, reason_table, score_table
 from controller.model.commands import Outcome, Receipt
 from controller.model.events import DREvent, EventSource, EventStatus
 from controller.model.ids import ProgramId, ResourceId, SetpointId, ZoneId
@@ -120,15 +127,69 @@ def test_a_scorecard_has_the_shape_of_result_json():
     assert made["status"] == "settled"
 
 
-def test_the_summary_shows_superseded_intervals_failures_and_a_sum_of_money():
+def test_the_summary_is_one_screen_with_who_ruled_each_interval():
     report = a_report()
     tables = summary(report.result, timezone=ZONE, failures=report.failures, money=report.money)
-    assert [t.title.split()[0] for t in tables] == ["The", "Event", "Event", "What", "Money"]
+    assert [t.title.split()[0] for t in tables] == ["The", "Events", "What", "Money"]
     by_time = {row[0]: row for row in tables[1].rows}
-    assert by_time["16:45"][4] == "superseded"
-    assert by_time["15:00"][4].endswith("%")
-    assert tables[4].rows[-1][0] == "all"
+    assert len(by_time) == len(tables[1].rows) == 15
+    assert (by_time["15:00"][1], by_time["16:45"][1]) == ("scheduler", "openadr")
+    assert tables[3].rows[-1][0] == "all 合计"
     assert all(len(row) == len(t.columns) for t in tables for row in t.rows)
+    assert sum(len(t.rows) + 4 for t in tables) < 60
+
+
+def test_an_event_shows_where_another_ruled_and_its_means():
+    day_ahead, emergency = a_report().result["events"]
+    table = event_table(day_ahead, ZONE)
+    by_time = {row[0]: row for row in table.rows}
+    assert by_time["16:45"] == ("16:45", "0", "–", "–", "superseded 被取代", "–")
+    assert by_time["mean 平均"][1] == "4,500"
+    assert table.total
+    assert event_table(emergency, ZONE).rows[-1][1] == "5,400"
+
+
+def test_intervals_outside_what_an_operator_accepts_are_marked():
+    event = a_report().result["events"][1]
+    for frac, shown in ((0.9499, "95.0% ▼"), (0.95, "95.0%"), (1.15, "115.0%"), (1.2, "120.0% ▲")):
+        event["intervals"][0]["delivered_frac"] = frac
+        assert event_table(event, ZONE).rows[0][4] == shown
+
+
+def test_a_mean_of_something_not_known_is_not_known():
+    event = a_report().result["events"][1]
+    event["intervals"][0]["true_kw"] = None
+    *_, true = event_table(event, ZONE).rows[-1]
+    assert true == "–"
+
+
+def test_the_screen_has_the_largest_payments_and_the_others_as_one_row():
+    money = [replace(a_report().money[0], contract=str(i), paid_minor=i) for i in range(20)]
+    rows = money_table(money, top=8).rows
+    assert [row[0] for row in rows] == [
+        *(str(i) for i in range(19, 11, -1)), "12 others 其余", "all 合计",
+    ]  # fmt: skip
+    assert (rows[8][4], rows[9][4]) == ("0.66", "1.90")
+    assert len(money_table(money).rows) == 21
+
+
+def test_a_failure_is_told_shortly_on_the_screen_and_whole_in_the_report():
+    failure = Failure(
+        at=utc("2014-01-28 15:22"),
+        what="mill-3: refused",
+        lost_kw=None,
+        replaced_by="A 甲厂 +90 kWh, Homes, EV 充电桩 +80 kWh, C +7 kWh, 丁厂 +5 kWh",
+    )
+    result = {"report": {"names": {"mill-3": "Mill 3 第三轧钢厂", "mill": "Mill"}}}
+    shown = summary(result, timezone=ZONE, failures=[failure])[-1].rows[0]
+    assert shown == ("15:22", "Mill 3: refused", "A +90 kWh, Homes, EV +80 kWh and 2 more")
+    assert named("mill-3, mill-30, mill", {"mill": "M", "mill-3": "M3"}) == "M3, mill-30, M"
+
+
+def test_what_decided_is_told_only_where_it_differs():
+    reasons = a_report().reasons
+    assert len(reason_table([r for r in reasons if r.chosen], {}).columns) == 2
+    assert len(reason_table([r for r in reasons if not r.chosen], {}).columns) == 3
 
 
 def test_the_summary_survives_a_result_that_knows_nothing_yet():
@@ -155,12 +216,13 @@ def test_money_rows_hold_every_entry_of_the_ledger():
     assert sum(r.delivered_wh for r in rows) == sum(p.delivered_wh for p in PERFORMANCES)
 
 
-def test_a_loss_not_known_is_a_dash():
+def test_a_loss_not_known_is_a_dash_and_a_column_of_dashes_is_left_out():
     failure = Failure(
         at=utc("2014-01-28 15:22"), what="link lost", lost_kw=None, replaced_by="nothing"
     )
-    tables = summary({}, timezone=ZONE, failures=[failure])
-    assert tables[-1].rows == (("15:22", "link lost", "–", "nothing"),)
+    both = [failure, replace(failure, lost_kw=620.0)]
+    assert summary({}, timezone=ZONE, failures=both)[-1].rows[0][2] == "–"
+    assert summary({}, timezone=ZONE, failures=[failure])[-1].rows[0][2] == "nothing"
 
 
 def test_scorecards_stand_side_by_side():

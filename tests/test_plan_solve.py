@@ -12,10 +12,13 @@ import pytest
 
 from controller.errors import PlanError
 from controller.model.plans import PlanStatus
-from controller.plan import assemble as assemble_page
+from controller.plan import assembly as assembly_page
 from controller.plan import greedy_plan, make_plan, warm_up
 from controller.plan import optimise as optimise_page
+from controller.plan.arrays import Terms
+from controller.plan.draft import Worth, contract_cost, empty_draft
 from controller.plan.milp import Milp, MilpBuilder
+from controller.plan.optimise import Found
 from controller.plan.solve import Solution, SolveStatus, solve_milp
 from tests.plan_cases import a_problem, a_site, demo_problem
 from tests.test_plan_properties import same
@@ -92,11 +95,29 @@ def test_a_failing_solver_leaves_the_merit_order(monkeypatch: pytest.MonkeyPatch
     assert "the solver failed: no licence" in plan.notes
 
 
-def test_a_plan_that_fails_the_check_does_not_leave_the_stage(monkeypatch: pytest.MonkeyPatch):
-    """A search that breaks a term is a bug: the merit order stands in, and says why."""
+def test_a_search_that_breaks_a_term_is_refused_and_the_merit_order_stands_in(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The plan is cheaper, and a step that nobody agreed to."""
+
+    def too_clever(terms: Terms, _: Worth) -> Found:
+        draft = empty_draft(terms)
+        draft.kw[0, :4] = 99.5
+        return Found(draft=draft, bound=0.0, seconds=0.0)
+
+    monkeypatch.setattr(optimise_page, "optimise", too_clever)
+    problem = a_problem([92] * 4, [a_site("mill")])
+    plan = make_plan(problem)
+    assert plan.status is PlanStatus.FALLBACK
+    assert any("refused" in note and "none of its steps" in note for note in plan.notes)
+    assert plan.commitments == greedy_plan(problem).commitments
+
+
+def test_where_even_the_merit_order_fails_the_check_there_is_no_plan(
+    monkeypatch: pytest.MonkeyPatch,
+):
     problem = a_problem([100] * 4, [a_site("mill")])
-    real = assemble_page.contract_cost
-    monkeypatch.setattr(assemble_page, "contract_cost", lambda *a: real(*a) + 50)
+    monkeypatch.setattr(assembly_page, "contract_cost", lambda *a: contract_cost(*a) + 50)
     with pytest.raises(PlanError, match="mill costs"):
         make_plan(problem)
 

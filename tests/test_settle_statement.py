@@ -63,6 +63,33 @@ def test_a_baseline_that_served_two_events_is_told_once():
     assert page("mill-3").count("<h3>Baseline<") == 1
 
 
+def test_the_page_numbers_the_events_and_sums_each_under_its_intervals():
+    """What stands in a line of the amounts is the sum of that event's rows."""
+    html = page("mill-3")
+    assert "event 事件 <b>1</b> on 2014-01-28" in html
+    sums = re.findall(r"Sum of event .*?<td>(\d)</td>(.*?)</tr>", html)
+    assert [number for number, _ in sums] == ["1", "2"]
+    for (_, cells), line in zip(sums, told("mill-3").lines, strict=True):
+        *_, committed, delivered = re.findall(r"<td>([\d.,]+)</td>", cells)
+        assert (committed, delivered) == (
+            f"{line.committed_wh / 1000:,.3f}",
+            f"{line.delivered_wh / 1000:,.3f}",
+        )
+
+
+def test_columns_that_say_nothing_are_left_out():
+    """Homes are graded over the event: no ratio per interval. The mill's baseline is a mean."""
+    assert "<th>Tier<" in page("mill-3")
+    assert "<th>Tier<" not in page("home-00001")
+    assert "调整后" in page("home-00001")
+    assert "调整后" not in page("mill-3")
+
+
+def test_a_fictional_area_says_so_on_the_statement_first():
+    html = statement_html(told("mill-3"), disclaimer="All of this is <fictional>.", **KNOWN)
+    assert re.search(r"<body>\s*<p[^>]*>All of this is &lt;fictional&gt;", html)
+
+
 def test_everything_from_outside_is_escaped():
     named = replace(TOWN.customers[CustomerId("mill-3")], name="<script>alert(1)</script>")
     made = statement(

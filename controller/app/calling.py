@@ -1,13 +1,15 @@
 """What leaves for the devices when, and what their receipts mean."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from random import Random
+from datetime import date, datetime, timedelta
 from time import monotonic
+from zlib import crc32
+from zoneinfo import ZoneInfo
 
 from controller.app.operating import Operating, as_forecast
-from controller.app.situation import GAVE_UP, Situation
+from controller.app.situation import GAVE_UP, LATENCY, NOTE, Situation
 from controller.dispatch.executor import Executor
 from controller.dispatch.gate import admit
 from controller.dispatch.setpoints import Wanted, differs, wanted
@@ -34,10 +36,7 @@ class Caller:
     executor: Executor
     journal: Journal
     clock: Clock
-    random: Random
     offsets: dict[int, timedelta] = field(default_factory=dict)
-    latency: dict[str, float] = field(default_factory=dict)
-    """Real seconds from the last event's coming in to its first command and last receipt."""
     _asked_s: float | None = None
     _done: tuple[int, int] = (-1, -1)
 
@@ -77,9 +76,13 @@ class Caller:
         if not wants or asked_s is None:
             return await self.executor.send(wants, plan.revision)
         self._asked_s = None
-        self.latency["event_to_first_command_s"] = round(monotonic() - asked_s, 3)
+        first_s = monotonic() - asked_s
         receipts = await self.executor.send(wants, plan.revision)
-        self.latency["all_acked_s"] = round(monotonic() - asked_s, 3)
+        self.situation.latency = {
+            "event_to_first_command_s": round(first_s, 3),
+            "all_acked_s": round(monotonic() - asked_s, 3),
+        }
+        await self._audit(LATENCY, json.dumps(self.situation.latency))
         return receipts
 
     async def give_back(self) -> bool:
@@ -169,7 +172,7 @@ class Caller:
         reasons = [f"{r.resource_id} {r.outcome}" for r in sites]
         if len(homes) > 5:
             reasons.append(f"{len(homes)} homes did not take their command")
-            self.situation.note(self.clock.now(), "fault", reasons[-1])
+            await self._note("fault", reasons[-1])
         return ", ".join(reasons) or None
 
     async def _fail_site(self, resource_id: ResourceId, reason: str) -> None:
@@ -183,16 +186,36 @@ class Caller:
             now = self.clock.now()
             self.situation.given_up[contract_id] = reason
             await self.journal.audit(now, "controller", GAVE_UP, contract_id, reason)
-            self.situation.note(now, "fault", f"{contract_id}: {reason}")
+            await self._note("fault", f"{contract_id}: {reason}")
+
+    async def _note(self, kind: str, text: str) -> None:
+        """Keep a happening for the report; durable."""
+        self.situation.note(self.clock.now(), kind, text)
+        await self._audit(f"{NOTE}{kind}", text)
+
+    async def _audit(self, action: str, text: str) -> None:
+        now = self.clock.now()
+        await self.journal.audit(now, "controller", action, self.config.area.id, text)
 
     def _offsets(self, plan: Plan) -> dict[int, timedelta]:
-        """Each home's own release offset, drawn once and evenly over the stagger."""
-        stagger_s = self.config.dispatch.release_stagger.total_seconds()
+        """Each home's own release offset of the day."""
+        day = plan.grid.start.astimezone(ZoneInfo(self.config.area.timezone)).date()
         for assignment in plan.assignments:
             for m in assignment.members:
                 if m not in self.offsets:
-                    self.offsets[m] = timedelta(seconds=round(self.random.uniform(0, stagger_s)))
+                    home = self.config.fleet.resources[m].id
+                    self.offsets[m] = _offset(home, day, self.config.dispatch.release_stagger)
         return self.offsets
 
     def _is_home(self, resource_id: ResourceId) -> bool:
         return self.config.fleet[resource_id].kind in APPLIANCE_KINDS
+
+
+def _offset(home: ResourceId, day: date, stagger: timedelta) -> timedelta:
+    """Spread evenly over the stagger, another each day, the same after a restart.
+
+    A function of the name and not a draw: a restarted controller that drew anew would write
+    every held home again only to move its end.
+    """
+    share = crc32(f"{day} {home}".encode()) / 2**32
+    return timedelta(seconds=round(share * stagger.total_seconds()))

@@ -158,6 +158,7 @@ class Controller:
             self.clock.now(), actor, "stop", self.config.area.id, reason
         )
         receipts = await self.steering.caller.release_all()
+        self.steering.prove_free()
         await self.steering.note("stop", f"emergency stop by {actor}: {reason}")
         return {"released": len(receipts), "still_held": sorted(self.executor.obeys)}
 
@@ -218,6 +219,10 @@ class Controller:
     async def result(self) -> dict[str, Any]:
         return await results.result(self)
 
+    async def statement_table(self) -> list[list[str]]:
+        """All statements as one table, header first. Raises InputError before it is settled."""
+        return await settling.statement_table(self)
+
     async def statement_page(self, customer_id: CustomerId) -> str:
         """A customer's statement as HTML. Raises InputError for an unknown customer."""
         return await settling.statement_page(self, customer_id)
@@ -227,6 +232,7 @@ class Controller:
     async def _resume(self) -> None:
         """After a start: devices are read back before anything is sent."""
         self.situation.take_receipts(await restore(self.executor))
+        await self.day_ahead.recall()
         open_events = self.situation.open_events()
         if open_events:
             await self.day_ahead.prepare(_local_date(open_events[0].span.start, self.config))
@@ -330,7 +336,7 @@ def _steering(
         ),
         caller=Caller(
             config=config, situation=situation, operating=nothing, readings=readings,
-            executor=executor, journal=s.journal, clock=s.clock, random=s.random,
+            executor=executor, journal=s.journal, clock=s.clock,
         ),
         watch=Watch(config=config, situation=situation, operating=nothing, readings=readings),
     )  # fmt: skip

@@ -81,6 +81,11 @@ class DayAhead:
         await self.journal.save_forecast(self.config.area.id, self.forecast)
         return self.forecast
 
+    async def recall(self) -> None:
+        """After a restart: the newest forecast of the area, as the journal has it."""
+        made = await self.journal.forecasts(self.config.area.id)
+        self.forecast = made[-1] if made else None
+
     def event(self, forecast: Forecast, asker: Asker) -> DREvent | None:
         """The event that keeps the forecast under the limit; None when no interval exceeds it.
 

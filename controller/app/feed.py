@@ -1,20 +1,21 @@
-"""The utility's feed: area load and temperature so far, the issued weather forecast."""
+"""The utility's feed: area load and temperature so far, the issued weather forecast.
 
-import itertools
+Tables come as Parquet or CSV, whichever is there; pandas reads them, and nothing further in
+sees a data frame.
+"""
+
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pandas as pd
 
 from controller.errors import Fault, InputError
 from controller.model.time import Grid, Series
 
-AREA_FILE = "area_load.parquet"
-WEATHER_FILE = "weather_forecast.parquet"
-METER_FOLDER = "meters"
+AREA_TABLE = "area_load"
+WEATHER_TABLE = "weather_forecast"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,17 +23,23 @@ class Feed:
     """What is known of area and weather when a forecast is issued."""
 
     load: Series
+    """Of the area, kW."""
     temperature: Series
+    """Measured, °C."""
     weather: Series
     """Forecast temperatures, °C."""
     weather_mae_c: float
 
 
 def read_feed(folder: Path) -> Feed:
-    """Read a feed folder. Raises InputError with every fault at once."""
+    """Read `area_load` and `weather_forecast` (.parquet or .csv) of a feed folder.
+
+    Columns: time_utc (start of the interval, with zone), load_kw, temp_c; time_utc,
+    temp_forecast_c, mae_c. Raises InputError with every fault at once.
+    """
     faults: list[Fault] = []
-    area = _columns(folder / AREA_FILE, ("load_kw", "temp_c"), faults)
-    weather = _columns(folder / WEATHER_FILE, ("temp_forecast_c", "mae_c"), faults)
+    area = _columns(folder, AREA_TABLE, ("load_kw", "temp_c"), faults)
+    weather = _columns(folder, WEATHER_TABLE, ("temp_forecast_c", "mae_c"), faults)
     if faults:
         raise InputError(f"the feed in {folder} cannot be used", faults)
     return Feed(
@@ -43,25 +50,35 @@ def read_feed(folder: Path) -> Feed:
     )
 
 
-def _columns(path: Path, names: tuple[str, ...], faults: list[Fault]) -> dict[str, Series]:
-    """The named columns of a regular table with `time_utc` (start of the interval)."""
+def _columns(
+    folder: Path, name: str, columns: tuple[str, ...], faults: list[Fault]
+) -> dict[str, Series]:
+    """The named columns of a regular table; what is wrong goes to `faults`."""
+    path = next(
+        (p for p in (folder / f"{name}.parquet", folder / f"{name}.csv") if p.exists()),
+        folder / f"{name}.parquet",
+    )
+
+    def wrong(place: str, value: object, expected: str) -> dict[str, Series]:
+        faults.append(Fault(file=str(path), place=place, value=str(value), expected=expected))
+        return {}
+
     try:
-        table = pq.read_table(path, columns=["time_utc", *names])
-    except (OSError, KeyError, pa.ArrowException) as error:
-        expected = "a Parquet table with time_utc, " + ", ".join(names)
-        place = ", ".join(names)
-        faults.append(Fault(file=str(path), place=place, value=str(error)[:120], expected=expected))
-        return {}
-    times = table.column("time_utc").to_pylist()
-    steps = {b - a for a, b in itertools.pairwise(times)}
-    if len(times) < 2 or len(steps) != 1 or times[0].tzinfo is None:
-        value = f"{len(times)} rows, steps {sorted(steps)[:3]}"
-        faults.append(Fault(file=str(path), place="time_utc", value=value,
-                            expected="regular steps, in UTC, ascending"))  # fmt: skip
-        return {}
-    step: timedelta = steps.pop()
-    grid = Grid(start=times[0].astimezone(UTC), step=step, count=len(times))
-    return {
-        name: Series(grid=grid, values=table.column(name).to_numpy(zero_copy_only=False))
-        for name in names
-    }
+        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        return wrong("file", str(error).splitlines()[0][:120], "a readable Parquet or CSV table")
+    missing = [c for c in ("time_utc", *columns) if c not in table.columns]
+    if missing:
+        return wrong("columns", ", ".join(table.columns), "also " + ", ".join(missing))
+    try:
+        times = pd.DatetimeIndex(pd.to_datetime(table["time_utc"], utc=True))
+        values = {c: table[c].to_numpy(dtype=np.float64) for c in columns}
+    except (ValueError, TypeError) as error:
+        return wrong("values", str(error).splitlines()[0][:120], "instants and numbers")
+    steps_s = times.to_series().diff().dropna().dt.total_seconds().unique()
+    if len(times) < 2 or len(steps_s) != 1 or steps_s[0] <= 0:
+        return wrong("time_utc", f"{len(times)} rows, {len(steps_s)} different steps",
+                     "regular, ascending steps")  # fmt: skip
+    step = timedelta(seconds=float(steps_s[0]))
+    grid = Grid(start=times[0].to_pydatetime().astimezone(UTC), step=step, count=len(times))
+    return {c: Series(grid=grid, values=v) for c, v in values.items()}

@@ -101,7 +101,7 @@ async def result(controller: Controller) -> dict[str, Any]:
         "plan": _cost(first) if first else None,
         "devices": await _devices(controller),
         "settlement": settlement,
-        "latency": controller.steering.caller.latency,
+        "latency": controller.situation.latency,
         "reasons": [[r.of, r.chosen, r.code, r.text] for r in first.reasons] if first else [],
         "plans": len(situation.plans),
         "happenings": [[h.at.isoformat(), h.kind, h.text] for h in situation.happenings],

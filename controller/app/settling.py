@@ -18,7 +18,7 @@ from controller.errors import InputError
 from controller.model.contracts import BaselineRule, Program
 from controller.model.events import EventStatus, Timeline
 from controller.model.ids import ContractId, CustomerId, EventId, MeterId
-from controller.model.money import POINTS, Baseline
+from controller.model.money import POINTS, Baseline, Statement
 from controller.model.plans import Plan
 from controller.model.resources import APPLIANCE_KINDS
 from controller.model.settings import Config
@@ -26,7 +26,7 @@ from controller.model.time import QUARTER_HOUR, Interval, Series
 from controller.settle.page import statement_html
 from controller.settle.reconcile import reconcile
 from controller.settle.settle import Settlement, settle_event, settle_performances
-from controller.settle.statement import statement
+from controller.settle.statement import as_table, statement, statements
 
 if TYPE_CHECKING:
     from controller.app.controller import Controller
@@ -160,6 +160,27 @@ def reconciled(controller: Controller, day: Day, transfers: Any) -> tuple[str, .
         contracts=config.contracts,
         programs=config.programs,
         meters={m.id: m for m in config.fleet.meters},
+        statements=_statements(controller, day),
+        metered=day.metered,
+    )
+
+
+async def statement_table(controller: Controller) -> list[list[str]]:
+    """Every line of every customer's statement, header first."""
+    day = await settled_day(controller)
+    return [list(row) for row in as_table(_statements(controller, day))]
+
+
+def _statements(controller: Controller, day: Day) -> tuple[Statement, ...]:
+    config = controller.config
+    return statements(
+        config.customers.values(),
+        day.settlements,
+        contracts=config.contracts,
+        programs=config.programs,
+        meters={m.id: m for m in config.fleet.meters},
+        made_at=controller.clock.now(),
+        config_hash=config.hash,
     )
 
 

@@ -1,5 +1,6 @@
 """What the controller knows now: folds over the journal, rebuilt whole after a restart."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ from controller.ports import Journal
 
 GAVE_UP = "gave up"
 """Audit action: a contract is not called again today; the subject is its id."""
+LATENCY = "latency"
+"""Audit action: real seconds from the last event's coming in, as JSON."""
+NOTE = "note:"
+"""Audit actions that begin so are happenings; the kind follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,8 @@ class Situation:
     calls: Counter[int] = field(default_factory=Counter)
     """Fleet index → times called, for rotation."""
     happenings: list[Happening] = field(default_factory=list)
+    latency: dict[str, float] = field(default_factory=dict)
+    """Real seconds from the last event's coming in to its first command and last receipt."""
 
     @property
     def plan(self) -> Plan | None:
@@ -141,8 +148,10 @@ async def load_situation(config: Config, journal: Journal) -> Situation:
     for at, _actor, action, subject, text in await journal.audit_log():
         if action == GAVE_UP:
             situation.given_up[ContractId(subject)] = text
-        elif action.startswith("note:"):
-            situation.note(at, action.removeprefix("note:"), text)
+        elif action == LATENCY:
+            situation.latency = json.loads(text)
+        elif action.startswith(NOTE):
+            situation.note(at, action.removeprefix(NOTE), text)
     _recall_homes(situation)
     return situation
 

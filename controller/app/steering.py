@@ -15,7 +15,7 @@ import numpy as np
 from controller.app.asking import Asker
 from controller.app.calling import Caller
 from controller.app.planner import Planner
-from controller.app.situation import Situation
+from controller.app.situation import NOTE, Situation
 from controller.app.telling import Teller
 from controller.app.watching import SITE_WINDOW, Watch, response
 from controller.clock import wake
@@ -79,6 +79,9 @@ class Steering:
         line = self.situation.timeline()
         if line is None:
             return
+        if self.caller.executor.stopped is not None:
+            await self._give_back()
+            return
         if silence := await self.teller.close_unanswered():
             self._due.append(silence)
         await self._plan_if_due(line)
@@ -90,6 +93,11 @@ class Steering:
             await self._verify(line)
         elif now >= line.grid.end + self.config.dispatch.release_stagger:
             await self._give_back()
+
+    def prove_free(self) -> None:
+        """After an emergency stop: read back and release until every device is free."""
+        self.all_free, self._next_give_back = False, None
+        self.poked.set()
 
     async def set_status(
         self, event: DREvent, status: EventStatus, reason: str, actor: str = "controller"
@@ -107,7 +115,7 @@ class Steering:
         """Keep a happening for the report; durable."""
         now = self.clock.now()
         self.situation.note(now, kind, text)
-        await self.journal.audit(now, "controller", f"note:{kind}", self.config.area.id, text)
+        await self.journal.audit(now, "controller", f"{NOTE}{kind}", self.config.area.id, text)
 
     async def _follow_lives(self, now: datetime) -> None:
         for event in list(self.situation.events.values()):
@@ -241,4 +249,6 @@ class Steering:
         if now >= line.grid.end and not self.all_free:
             ended = line.grid.end + self.config.dispatch.release_stagger
             times.append(max(ended, self._next_give_back or ended, now + timedelta(seconds=30)))
+        if self.caller.executor.stopped is not None and not self.all_free:
+            times.append(max(self._next_give_back or now, now + timedelta(seconds=30)))
         return min([t for t in times if t > now], default=soonest)

@@ -7,6 +7,7 @@ imports its module, and an example in its help.
 """
 
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +34,10 @@ DataFolder = Annotated[
     Path, typer.Option("--data", help="Data directory of the controller.", envvar="PEAKSHARE_DIR")
 ]
 DATA = Path("out/run")
+
+
+_INTERRUPTED = 130
+"""What Typer makes of an interrupt."""
 
 
 class _Options:
@@ -302,27 +307,47 @@ def main() -> None:
 
 
 def _guarded(call: Callable[..., Any]) -> int:
+    """The exit code of a command. Typer hands back an `Exit` as its number."""
     try:
-        call(standalone_mode=False)
-    except PeakshareError as error:
-        if _Options.debug:
-            raise
-        print(f"error {error.code}: {error}", file=sys.stderr)
-        print(f"  {error.hint}", file=sys.stderr)
-        return error.exit_code
-    except typer.Exit as done:
-        return done.exit_code
+        code = call(standalone_mode=False, prog_name="peakshare")
     except (typer.Abort, KeyboardInterrupt):
+        code = _INTERRUPTED
+    except Exception as error:
+        return _complain(error)
+    if code == _INTERRUPTED:
         print("interrupted", file=sys.stderr)
         return 1
-    except Exception as error:
-        usage = getattr(error, "format_message", None)
-        if usage is None:
-            if _Options.debug:
-                raise
-            print(f"error PS-000: {type(error).__name__}: {error}", file=sys.stderr)
-            print("  Run again with --debug and report what it prints.", file=sys.stderr)
-            return 1
-        print(f"error: {usage()}", file=sys.stderr)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(error: Exception) -> int:
+    """What went wrong and what to do about it, to stderr; the exit code."""
+    if _Options.debug:
+        traceback.print_exception(error)
+    cause = _cause(error)
+    usage = getattr(cause, "format_message", None)
+    if isinstance(cause, PeakshareError):
+        print(f"error {cause.code}: {cause}\n  {cause.hint}", file=sys.stderr)
+        return cause.exit_code
+    if usage is not None:
+        print(_usage(usage(), getattr(cause, "ctx", None)), file=sys.stderr)
         return 2
-    return 0
+    print(f"error {PeakshareError.code}: {type(cause).__name__}: {cause}", file=sys.stderr)
+    print(f"  {PeakshareError.hint}", file=sys.stderr)
+    return 1
+
+
+def _cause(error: Exception) -> Exception:
+    """What a task group wrapped: an error of ours if there is one, else the first."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    causes = [_cause(e) for e in error.exceptions]
+    return next((c for c in causes if isinstance(c, PeakshareError)), causes[0])
+
+
+def _usage(message: str, context: Any) -> str:
+    """The fault of a command line; a command group without a command is its help."""
+    if message.startswith("Usage:"):
+        return message
+    command = getattr(context, "command_path", "peakshare")
+    return f"error: {message}\n  See `{command} --help`."

@@ -40,7 +40,7 @@ class Client:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
             raw = response.read()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise NotRunningError(f"the controller does not answer: {error}") from error
         finally:
             connection.close()

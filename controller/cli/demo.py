@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,9 +23,9 @@ import numpy as np
 from adapters.broker import Broker
 from controller.cli import screen
 from controller.cli.client import Client, find
-from controller.cli.outcome import finished, with_truth
+from controller.cli.outcome import finished, with_truth, write_table
 from controller.cli.processes import Child, start_child
-from controller.clock import StartLine
+from controller.clock import Segment, StartLine
 from controller.config import load_config
 from controller.errors import NotRunningError, PeakshareError
 from controller.model.settings import Config
@@ -38,6 +39,7 @@ SERVERS = ("opcua", "modbus", "mqtt", "duty_desk")
 """The slowest to start comes first."""
 PLAN_S = 60.0
 START_IN_S = 0.3
+GIVE_BACK_S = 5.0
 
 
 @dataclass(kw_only=True)
@@ -127,10 +129,9 @@ class Demo:
             await asyncio.sleep(0.1)
         raise PeakshareError("no day-ahead plan was made", hint="See logs/controller.log.")
 
-    def start_clock(self, window: Interval) -> None:
+    def start_clock(self, segments: Sequence[Segment]) -> None:
         """Everyone leaves the epoch together."""
-        segments = scenarios.segments(self.scenario, window)
-        self.line = StartLine(mono0_s=time.monotonic() + START_IN_S, segments=segments)
+        self.line = StartLine(mono0_s=time.monotonic() + START_IN_S, segments=tuple(segments))
         for child in [*self.servers, *([self.controller] if self.controller else [])]:
             child.start(self.line)
 
@@ -170,10 +171,22 @@ class Demo:
             "result": with_truth(result, document), "truth": document, "statements": statements
         }  # fmt: skip
 
+    async def give_back(self, reason: str) -> None:
+        """Interrupted: the controller lets every device go, as `stop --all` does."""
+        self.say.step(f"{reason}: devices are released")
+        try:
+            async with asyncio.timeout(GIVE_BACK_S):
+                done = await asyncio.to_thread(self.client.post, "/stop", {"reason": reason})
+        except (TimeoutError, PeakshareError) as error:
+            self.say.step(f"they end by themselves, the controller did not release them: {error}")
+            return
+        self.say.step(f"{done['released']} released, {len(done['still_held'])} still held")
+
     async def _statements(self, client: Client, result: dict[str, Any]) -> list[tuple[str, str]]:
-        """Pages of the factory and the home that gave most."""
+        """All as one table, and the pages of the factory and the home that gave most."""
         folder = self.out / "statements"
         folder.mkdir(parents=True, exist_ok=True)
+        write_table(self.out / "statements.csv", await asyncio.to_thread(client.get, "/statements"))
         pages: list[tuple[str, str]] = []
         for sample in result["report"]["samples"]:
             if customer_id := sample.get("customer_id"):
@@ -220,7 +233,11 @@ class Demo:
             "--config", str(self.folder), "--data", str(self.data), *map(str, files),
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        printed, _ = await process.communicate()
+        try:
+            printed, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
         if process.returncode:
             raise PeakshareError("the meter history could not be imported")
         return int(json.loads(printed)["rows"])
@@ -282,16 +299,21 @@ async def _play(demo: Demo) -> dict[str, Any]:
         demo.say.step("controller: forecast and day-ahead plan")
         controller = await demo.start_controller()
         stack.push_async_callback(controller.stop)
-        window = await demo.wait_for_plan()
-        demo.start_clock(window)
-        await demo.play()
-        return await demo.finish()
+        try:
+            window = await demo.wait_for_plan()
+            demo.start_clock(scenarios.segments(demo.scenario, window))
+            await demo.play()
+            return await demo.finish()
+        except asyncio.CancelledError:
+            await demo.give_back("the demonstration was interrupted")
+            raise
 
 
 async def _simulate(demo: Demo) -> None:
     async with AsyncExitStack() as stack:
         await demo.prepare(stack)
-        demo.start_clock(Interval(start=demo.scenario.epoch, end=demo.scenario.end))
+        day = Interval(start=demo.scenario.epoch, end=demo.scenario.end)
+        demo.start_clock(scenarios.segments(demo.scenario, day))
         demo.say.step(f"simulators run; addresses in {demo.links}, feed in {demo.feed}")
         await asyncio.Event().wait()
 

@@ -1,7 +1,7 @@
 """result.json: the controller's account beside the simulators' truth, and whether it is whole."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,13 @@ def finished(out: Path, inputs: dict[str, Any], *, as_json: bool, timezone: str)
     for line in wrong:
         screen.complain(line)
     return 1 if wrong else 0
+
+
+def write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    """A table with its header first as CSV."""
+    import pandas as pd
+
+    pd.DataFrame(rows[1:], columns=list(rows[0])).to_csv(path, index=False)
 
 
 def not_whole(result: Mapping[str, Any]) -> Iterator[str]:

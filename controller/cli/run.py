@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import signal
+import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -97,8 +98,8 @@ async def _run(
         _end_on_signals(controller)
         api = make_api(controller, token)
         beside = [lambda: serve(api, sock, started)]
-        if isinstance(clock, DemoClock) and line is None:
-            beside.append(lambda: _start_from_stdin(clock, controller))
+        if isinstance(clock, DemoClock) and (line is None or _is_lifeline(sys.stdin.fileno())):
+            beside.append(lambda: _obey_supervisor(clock, controller, line))
         await controller.run(*beside)
     return 0
 
@@ -163,15 +164,23 @@ def _held_at(epoch: str | None) -> datetime | None:
     return at
 
 
-async def _start_from_stdin(clock: DemoClock, controller: Controller) -> None:
+def _is_lifeline(descriptor: int) -> bool:
+    """A pipe (or asyncio's socket pair) from a supervisor, and not a terminal or /dev/null."""
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+async def _obey_supervisor(
+    clock: DemoClock, controller: Controller, line: StartLine | None
+) -> None:
     """The supervisor writes one start line when all are ready; when its pipe closes, we end."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    first = await reader.readline()
-    if first:
+    if line is None and (first := await reader.readline()):
         clock.start(StartLine.from_json(first.decode()))
-        await reader.read()
+    while await reader.read(4096):
+        pass
     controller.stopping.set()
 
 

@@ -1,6 +1,7 @@
 """What the terminal shows while the day is played, and at its end."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table as RichTable
@@ -82,13 +84,31 @@ def show_tables(tables: Sequence[Table], disclaimer: str) -> None:
     console = Console()
     console.print(disclaimer, style="italic", markup=False)
     for table in tables:
-        rich = RichTable(title=table.title, title_justify="left", box=None, pad_edge=False)
-        for name in table.columns:
-            rich.add_column(name, justify="right" if _numeric(name) else "left")
-        for row in table.rows:
-            rich.add_row(*[Text(cell) for cell in row])
-        console.print(rich)
-        console.print()
+        console.print(Text(f"\n{table.title}", style="bold"))
+        console.print(_drawn(table, console.width))
+
+
+def _drawn(table: Table, width: int) -> RichTable:
+    """Chinese headings below the English ones; where it is narrow, names are cut, never numbers."""
+    heads = [re.sub(r" (?=[\u4e00-\u9fff])", "\n", name, count=1) for name in table.columns]
+    widths = [
+        max(cell_len(line) for line in (*head.split("\n"), *(row[i] for row in table.rows)))
+        for i, head in enumerate(heads)
+    ]
+    rich = RichTable(box=None, pad_edge=False, show_header=any(heads))
+    for i, head in enumerate(heads):
+        words = i in table.words
+        names = words and len(table.words) == 1
+        rest = sum(widths[:i] + widths[i + 1 :]) + 2 * (len(widths) - 1)
+        rich.add_column(
+            Text(head),
+            justify="left" if words else "right",
+            no_wrap=i == 0 or not words,
+            max_width=max(12, width - rest) if names else None,
+        )
+    for row in table.rows:
+        rich.add_row(*[Text(cell) for cell in row])
+    return rich
 
 
 def show_json(value: object) -> None:
@@ -104,7 +124,3 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """A line on standard error."""
     print(f"not whole: {text}", file=sys.stderr)
-
-
-def _numeric(column: str) -> bool:
-    return column.endswith((" kW", " %", " n", " kWh", " CNY", " fen"))

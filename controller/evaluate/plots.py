@@ -84,11 +84,17 @@ def parts_plot(
 
 
 def truth_plot(
-    target_kw: Series, delivered_kw: Series, true_kw: Series | None, window: Interval, zone: tzinfo
+    target_kw: Series,
+    delivered_kw: Series,
+    true_kw: Series | None,
+    events: Sequence[Interval],
+    window: Interval,
+    zone: tzinfo,
 ) -> str:
     """Target, delivered by baseline, and true reduction, in MW."""
     with _drawing("truth", (9.0, 3.0)) as (figure, out):
         ax = figure.add_subplot()
+        _shade(ax, events)
         _line(ax, _in(target_kw, window), _INK, "target", 1e3, lw=2.0)
         _line(ax, _in(delivered_kw, window), BLUE, "delivered, by baseline", 1e3)
         if true_kw is not None:

@@ -1,9 +1,11 @@
 """The one-screen summary: plain tables from result.json; who shows them chooses how."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,8 +13,12 @@ from controller.model.contracts import Contract, Program
 from controller.model.ids import ContractId, MeterId, ProgramId
 from controller.model.money import Performance, Transfer
 from controller.model.resources import Meter
-from controller.model.scorecard import Scorecard
 from controller.units import major_text
+
+LEAST_FRAC, MOST_FRAC = 0.95, 1.15
+"""Delivered ÷ target that an operator accepts without a question."""
+TOP_CONTRACTS = 8
+"""On the screen; the report has them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,8 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: tuple[int, ...] = (0,)
+    total: bool = False
+    """The last row sums up the others."""
 
 
 def money_rows(
@@ -90,12 +98,14 @@ def summary(
     failures: Sequence[Failure] = (),
     money: Sequence[MoneyRow] = (),
 ) -> tuple[Table, ...]:
-    """What happened, in result.json's own numbers. A value not known shows as '–'."""
+    """What happened, in result.json's own numbers, for one screen. Not known shows as '–'."""
+    events = result.get("events") or ()
+    names = _part(_part(result, "report"), "names")
     return (
         headline(result),
-        *(event_table(event, timezone) for event in result.get("events") or ()),
-        *([failure_table(failures, timezone)] if failures else []),
-        *([money_table(money)] if money else []),
+        *([timeline_table(events, timezone)] if events else []),
+        *([failure_table(failures, timezone, names, shortened=True)] if failures else []),
+        *([money_table(money, top=TOP_CONTRACTS)] if money else []),
     )
 
 
@@ -104,149 +114,119 @@ def headline(result: Mapping[str, Any]) -> Table:
     forecast, plan = _part(result, "forecast"), _part(result, "plan")
     devices, settled = _part(result, "devices"), _part(result, "settlement")
     latency = _part(result, "latency")
-    cost, greedy = plan.get("cost_fen"), plan.get("greedy_cost_fen")
-    saved = "–" if not cost or not greedy else f"{1 - cost / greedy:.1%} below merit order"
     rows = (
-        (
-            "Forecast peak 预测最大负荷",
-            f"{_mw(forecast.get('peak_kw'))} MW",
-            f"actual {_mw(forecast.get('actual_peak_kw'))} MW, "
-            f"{_num(forecast.get('peak_error_pct'), '+.1f')} %, "
-            f"{_num(forecast.get('peak_time_error_min'), '+.0f')} min",
-        ),
-        ("Plan 调度计划", f"{_yuan(cost)} CNY", f"{saved}; gap {_pct(plan.get('gap_frac'), 2)}"),
+        ("Forecast peak 预测最大负荷", mw_text(forecast.get("peak_kw")), peak_text(forecast)),
+        ("Plan 调度计划", _yuan(plan.get("cost_fen")), plan_text(plan)),
         (
             "Devices 设备",
-            f"{_num(devices.get('applied'), ',')} of {_num(devices.get('commanded'), ',')} applied",
+            f"{num(devices.get('applied'), ',')} of {num(devices.get('commanded'), ',')} applied",
             ", ".join(
-                f"{_num(devices.get(k), ',')} {k.replace('_', ' ')}"
-                for k in ("refused", "overridden", "unreachable", "released", "still_curtailed")
+                f"{num(devices.get(k), ',')} {words}"
+                for k, words in (
+                    ("refused", "refused"),
+                    ("overridden", "taken back"),
+                    ("unreachable", "unreachable"),
+                    ("released", "released"),
+                    ("still_curtailed", "held"),
+                )
             ),
         ),
         (
             "Settlement 结算",
-            f"{_yuan(settled.get('rebate_fen'))} CNY, {_num(settled.get('points'), ',')} points",
-            f"{_num(settled.get('customers'), ',')} customers, "
-            f"{_num(settled.get('transfers'), ',')} transfers, "
-            f"{_num(settled.get('unreconciled'), ',')} unreconciled",
+            f"{_yuan(settled.get('rebate_fen'))} net",
+            f"{num(settled.get('points'), ',')} points, "
+            f"{num(settled.get('customers'), ',')} customers, "
+            f"{num(settled.get('transfers'), ',')} transfers, "
+            f"{num(settled.get('unreconciled'), ',')} unreconciled",
         ),
         (
-            "Speed 速度",
-            f"{_num(result.get('seconds'), '.1f')} s",
-            f"first command {_num(latency.get('event_to_first_command_s'), '.2f')} s, "
-            f"all acknowledged {_num(latency.get('all_acked_s'), '.2f')} s",
+            "Real time 实际耗时",
+            f"{num(result.get('seconds'), '.1f')} s in all",
+            f"event to first command {num(latency.get('event_to_first_command_s'), '.2f')} s, "
+            f"to last answer {num(latency.get('all_acked_s'), '.2f')} s",
         ),
     )
     return Table(title="The day 总览", columns=("", "", ""), rows=rows, words=(0, 1, 2))
 
 
-def event_table(event: Mapping[str, Any], timezone: str) -> Table:
-    """Target, committed, delivered and true per interval, local time."""
+def timeline_table(events: Sequence[Mapping[str, Any]], timezone: str) -> Table:
+    """All events in one: who rules each interval, target, committed, delivered and true."""
     zone = ZoneInfo(timezone)
+    ruled = sorted(
+        chain.from_iterable(((i, e) for i in e["intervals"] if i["target_kw"]) for e in events),
+        key=lambda both: str(both[0]["start"]),
+    )
     rows = tuple(
         (
-            f"{datetime.fromisoformat(i['start']).astimezone(zone):%H:%M}",
-            _num(i["target_kw"], ",.0f"),
-            _num(i["committed_kw"], ",.0f"),
-            _num(i["delivered_kw"], ",.0f"),
-            _pct(i["delivered_frac"], 1) if i["target_kw"] else "superseded",
-            _num(i["true_kw"], ",.0f"),
+            clock(i["start"], zone),
+            str(e["source"]),
+            num(i["target_kw"], ",.0f"),
+            num(i["committed_kw"], ",.0f"),
+            num(i["delivered_kw"], ",.0f"),
+            pct(i["delivered_frac"], 1),
+            num(i["true_kw"], ",.0f"),
         )
-        for i in event["intervals"]
+        for i, e in ruled
     )
+    told = (f"{e['source']} {e['status']}, replanned {e['replans']}×" for e in events)
     return Table(
-        title=f"Event {event['id']} · {event['source']} · {event['status']} · "
-        f"replanned {event['replans']}×",
+        title=f"Events 响应事件: {' · '.join(told)}",
         columns=(
             "from 起",
+            "ruled by 主导",
             "target 目标 kW",
             "committed 约定 kW",
             "delivered 响应 kW",
             "ratio 响应率",
             "true 真值 kW",
         ),
+        words=(0, 1),
         rows=rows,
     )
 
 
-def score_table(cards: Sequence[Scorecard]) -> Table:
-    """One column per event: energy, cost, gap and what went wrong."""
-    lines: tuple[tuple[str, Callable[[Scorecard], str]], ...] = (
-        ("asked 目标 MWh", lambda c: _num(c.target_kwh / 1000, ",.2f")),
-        ("committed 约定 MWh", lambda c: _num(c.committed_kwh / 1000, ",.2f")),
-        ("delivered 响应 MWh", lambda c: _num(c.delivered_kwh / 1000, ",.2f")),
-        ("true 真值 MWh", lambda c: "–" if c.true_kwh is None else f"{c.true_kwh / 1000:,.2f}"),
-        ("response rate 响应率", lambda c: _pct(c.delivered_frac, 1)),
-        ("worst interval 最差时段", lambda c: _pct(c.worst_frac, 1)),
-        ("net paid 净补贴", lambda c: major_text(c.cost_minor)),
-        ("points 积分", lambda c: f"{c.points:,}"),
-        (
-            "cost per kWh 度电成本",
-            lambda c: "–" if c.cost_per_kwh_minor is None else f"{c.cost_per_kwh_minor / 100:.3f}",
-        ),
-        ("plan gap 最优性间隙", lambda c: _pct(c.gap_frac, 2)),
-        (
-            "unreachable · refused · taken back 失联·拒绝·干预",
-            lambda c: f"{c.unreachable:,} · {c.refused:,} · {c.overridden:,}",
-        ),
-        ("comfort limits broken 舒适度越限", lambda c: f"{c.comfort_violations:,}"),
-    )
-    return Table(
-        title="Scorecard 评分卡",
-        columns=("", *(f"{c.event_id} ({c.source})" for c in cards)),
-        rows=tuple((name, *(text(c) for c in cards)) for name, text in lines),
-    )
-
-
-def failure_table(failures: Iterable[Failure], timezone: str) -> Table:
-    """What failed, when, how much it took away, and what replaced it."""
+def failure_table(
+    failures: Iterable[Failure],
+    timezone: str,
+    names: Mapping[str, str] | None = None,
+    *,
+    shortened: bool = False,
+) -> Table:
+    """What failed, when, how much it took away where that is known, and what replaced it."""
     zone = ZoneInfo(timezone)
+    failures = tuple(failures)
+    lost = any(f.lost_kw is not None for f in failures)
+    rows = []
+    for f in failures:
+        what, by = named(f.what, names or {}), f.replaced_by
+        if shortened:
+            what, by = _latin(what), _latin(_few(by))
+        amount = (num(f.lost_kw, ",.0f"),) if lost else ()
+        rows.append((f"{f.at.astimezone(zone):%H:%M}", what, *amount, by))
     return Table(
         title="What failed, and what replaced it 故障与替补",
-        columns=("at 时间", "what 故障", "lost 损失 kW", "replaced by 替补"),
-        words=(0, 1, 3),
-        rows=tuple(
-            (f"{f.at.astimezone(zone):%H:%M}", f.what, _num(f.lost_kw, ",.0f"), f.replaced_by)
-            for f in failures
-        ),
+        columns=("at 时间", "what 故障", *(("lost 损失 kW",) if lost else ()), "replaced by 替补"),
+        words=(0, 1, 3) if lost else (0, 1, 2),
+        rows=tuple(rows),
     )
 
 
-def money_table(money: Sequence[MoneyRow]) -> Table:
-    """Per contract, largest payment first, and the sum."""
+def money_table(money: Sequence[MoneyRow], *, top: int | None = None) -> Table:
+    """Per contract, largest payment first, and the sum; with `top` the others in one row."""
     ordered = sorted(money, key=lambda m: (-m.paid_minor, -m.points, m.contract))
-    currencies = sorted({m.currency for m in money})
-    unit = "/".join(currencies)
-    total = (
-        "all",
-        "",
-        f"{sum(m.customers for m in money):,}",
-        *(
-            _kwh(sum(wh))
-            for wh in zip(*((m.committed_wh, m.delivered_wh) for m in money), strict=True)
-        ),
-        major_text(sum(m.paid_minor for m in money)),
-        major_text(sum(m.penalty_minor for m in money)),
-        f"{sum(m.points for m in money):,}",
-    )
-    rows = [
-        (
-            m.contract,
-            m.kind,
-            f"{m.customers:,}",
-            _kwh(m.committed_wh),
-            _kwh(m.delivered_wh),
-            major_text(m.paid_minor),
-            major_text(m.penalty_minor),
-            f"{m.points:,}",
-        )
-        for m in ordered
-    ]
+    shown = ordered if top is None or len(ordered) <= top + 1 else ordered[:top]
+    others = ordered[len(shown) :]
+    one_currency = len({m.currency for m in money}) == 1
+    rows = [_money_row(m.contract, [m]) for m in shown]
+    if one_currency and others:
+        rows.append(_money_row(f"{len(others)} others 其余", others))
+    if one_currency:
+        rows.append(_money_row("all 合计", ordered))
+    unit = "/".join(sorted({m.currency for m in money}))
     return Table(
         title="Money and points by contract 合同结算",
         columns=(
             "contract 合同",
-            "kind",
             "customers 用户",
             "committed 约定 kWh",
             "delivered 响应 kWh",
@@ -254,30 +234,83 @@ def money_table(money: Sequence[MoneyRow]) -> Table:
             f"penalty 考核 {unit}",
             "points 积分",
         ),
-        words=(0, 1),
-        rows=(*rows, total) if len(currencies) == 1 else tuple(rows),
+        rows=tuple(rows),
+        total=one_currency,
     )
+
+
+def peak_text(forecast: Mapping[str, Any]) -> str:
+    """'actual 92.18 MW, −6.6%, on time'."""
+    late = forecast.get("peak_time_error_min")
+    when = "at an unknown time"
+    if late is not None:
+        when = f"{abs(late):.0f} min {'late' if late > 0 else 'early'}" if late else "on time"
+    error = num(forecast.get("peak_error_pct"), "+.1f").replace("-", "−")
+    return f"actual {mw_text(forecast.get('actual_peak_kw'))}, {error}%, {when}"
+
+
+def plan_text(plan: Mapping[str, Any]) -> str:
+    """'12.0% below the merit order, proven to 0.02%'."""
+    cost, greedy = plan.get("cost_fen"), plan.get("greedy_cost_fen")
+    saved = f"{1 - cost / greedy:.1%} below the merit order" if cost and greedy else "–"
+    return f"{saved}, proven to {pct(plan.get('gap_frac'), 2)}"
+
+
+def named(text: str, names: Mapping[str, str]) -> str:
+    """The text with names in the place of ids of contracts."""
+    if not names:
+        return text
+    ids = "|".join(re.escape(i) for i in sorted(names, key=len, reverse=True))
+    return re.sub(rf"(?<![\w/-])({ids})(?![\w/-])", lambda m: names[m[1]], text)
+
+
+def clock(at: str, zone: ZoneInfo) -> str:
+    """An ISO instant as local hours and minutes."""
+    return f"{datetime.fromisoformat(at).astimezone(zone):%H:%M}"
+
+
+def num(value: float | None, spec: str) -> str:
+    """Formatted, or a dash for what is not known."""
+    return "–" if value is None else format(value, spec)
+
+
+def pct(value: float | None, places: int) -> str:
+    """A fraction in percent, or a dash."""
+    return "–" if value is None else f"{value:.{places}%}"
+
+
+def mw_text(kw: float | None) -> str:
+    """Megawatts with their unit."""
+    return "– MW" if kw is None else f"{kw / 1000:.2f} MW"
+
+
+def _money_row(name: str, rows: Sequence[MoneyRow]) -> tuple[str, ...]:
+    return (
+        name,
+        f"{sum(m.customers for m in rows):,}",
+        f"{sum(m.committed_wh for m in rows) / 1000:,.1f}",
+        f"{sum(m.delivered_wh for m in rows) / 1000:,.1f}",
+        major_text(sum(m.paid_minor for m in rows)),
+        major_text(sum(m.penalty_minor for m in rows)),
+        f"{sum(m.points for m in rows):,}",
+    )
+
+
+def _few(text: str) -> str:
+    """The two largest of 'A +10 kWh, B +5 kWh, C +1 kWh', and how many more."""
+    first, *more = re.split(r"(?<=kWh), ", text)
+    rest = f" and {len(more) - 1} more" if len(more) > 1 else ""
+    return ", ".join([first, *more[:1]]) + rest
+
+
+def _latin(text: str) -> str:
+    """Names that are told in both scripts only in the Latin one; others as they are."""
+    return re.sub(r"(?<=[A-Za-z0-9)]) [\u4e00-\u9fff()]+", "", text)
 
 
 def _part(result: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return result.get(key) or {}
 
 
-def _num(value: float | None, spec: str) -> str:
-    return "–" if value is None else format(value, spec)
-
-
-def _pct(value: float | None, places: int) -> str:
-    return "–" if value is None else f"{value:.{places}%}"
-
-
-def _mw(kw: float | None) -> str:
-    return "–" if kw is None else f"{kw / 1000:.2f}"
-
-
 def _yuan(fen: int | None) -> str:
-    return "–" if fen is None else major_text(int(fen))
-
-
-def _kwh(wh: int) -> str:
-    return f"{wh / 1000:,.1f}"
+    return "– CNY" if fen is None else f"{major_text(int(fen))} CNY"

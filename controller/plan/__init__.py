@@ -9,10 +9,12 @@ To add a term of contracts: `contract_terms` (what may be), `model` and `stack` 
 `check` (finding it broken, from the contract alone), `explain` (naming it), and a test each.
 """
 
+from collections.abc import Sequence
+
 from controller.errors import PlanError
 from controller.model.plans import Plan
 from controller.plan.arrays import Terms
-from controller.plan.assemble import Proof, assemble
+from controller.plan.assembly import Proof, assemble
 from controller.plan.check import check_plan
 from controller.plan.cohorts import form_cohorts
 from controller.plan.draft import Draft, worth_of
@@ -44,18 +46,24 @@ def make_plan(problem: Problem) -> Plan:
     reference = worth_of(terms, greedy)
     found = optimise(terms, reference)
     draft, notes = found.draft, found.notes
-    if draft is None or worth_of(terms, draft).cost > reference.cost:
+    if draft is None:
+        return _greedy(terms, greedy, notes)
+    if worth_of(terms, draft).cost > reference.cost:
         draft, notes = greedy, (*notes, "the merit order was the best plan found")
     proof = Proof(
         bound=found.bound,
         merit_order_cost=reference.cost,
-        fallback=found.draft is None,
         solve_s=found.seconds,
         notes=notes,
     )
-    plan = assemble(terms, draft, proof)
-    broken = check_plan(plan, problem)
-    return _greedy(terms, greedy, broken) if broken else plan
+    try:
+        plan = assemble(terms, draft, proof)
+        broken = check_plan(plan, problem)
+    except PlanError as error:
+        broken = (error.message,)
+    if broken:
+        return _greedy(terms, greedy, [f"the solver's plan was refused: {b}" for b in broken])
+    return plan
 
 
 def greedy_plan(problem: Problem) -> Plan:
@@ -77,13 +85,13 @@ def warm_up() -> None:
     solve_milp(build.milp(), gap=0.0, node_limit=10, time_limit_s=10.0)
 
 
-def _greedy(terms: Terms, draft: Draft, broken: tuple[str, ...]) -> Plan:
-    """The merit order in place of a plan that was `broken`, which is a bug and is said."""
+def _greedy(terms: Terms, draft: Draft, notes: Sequence[str]) -> Plan:
+    """The merit order in place of a better plan; `notes` say why."""
     proof = Proof(
         bound=cheap_bound(terms),
         merit_order_cost=worth_of(terms, draft).cost,
         fallback=True,
-        notes=tuple(f"the solver's plan was refused: {fault}" for fault in broken),
+        notes=notes,
     )
     plan = assemble(terms, draft, proof)
     faults = check_plan(plan, terms.problem)

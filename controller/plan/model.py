@@ -37,8 +37,11 @@ class Margin:
     @classmethod
     def at(cls, terms: Terms, variance: Floats, third: Floats) -> "Margin":
         """The margin at a draft's own spread: a good place for the tangent of the next solve."""
+        known = [c.availability for c in terms.contracts] + [k.availability for k in terms.cohorts]
+        sure = all(a in (0.0, 1.0) for a in known)
+        factor = MARGIN_SLACK * margin_factor(terms.z, variance, third)
         return cls(
-            factor=MARGIN_SLACK * margin_factor(terms.z, variance, third),
+            factor=np.zeros_like(factor) if sure else factor,
             sigma=np.sqrt(np.maximum(variance, 1.0)),
         )
 

@@ -6,7 +6,8 @@
    reserve's tangent is laid by the greedy, moved by a relaxation, and moved again by the result.
 2. The whole model without whole numbers (GLOP): the proven bound.
 3. Contracts kept, the cohorts apart again in whole members (a relaxation, then its rounding).
-4. Only if the gap is not proven by then, the whole model from that plan on.
+4. Only if the gap is not proven by then: once more from 1 with the tangent where it is now,
+   and at last the whole model from the best plan on.
 """
 
 from dataclasses import dataclass, field, replace
@@ -65,12 +66,12 @@ class _Search:
             self.notes.append(solution.detail)
         return solution
 
-    def offer(self, draft: Draft) -> None:
-        """Keep `draft`, topped up, if it is the cheapest so far by its exact worth."""
-        draft = top_up(self.terms, draft)
-        cost = worth_of(self.terms, draft).cost
-        if cost < self.cost:
-            self.draft, self.cost = draft, cost
+    def offer(self, draft: Draft, values: Floats) -> None:
+        """Keep `draft`, as it is or topped up, if it is the cheapest by its exact worth."""
+        for candidate in (draft, top_up(self.terms, draft)):
+            cost = worth_of(self.terms, candidate).cost
+            if cost < self.cost:
+                self.draft, self.cost, self.values = candidate, cost, values
 
     @property
     def proven(self) -> bool:
@@ -87,7 +88,7 @@ def optimise(terms: Terms, first: Worth) -> Found:
         node_limit=planning.replan_node_limit if replan else planning.node_limit,
         left_s=planning.kill_after_s / 2,
     )
-    pools = _pooled(terms)
+    pools = pooled(terms)
     alike = len(pools.cohorts) < len(terms.cohorts)
     margin = _relaxed_margin(search, pools, Margin.at(terms, first.variance, first.third))
     runs: Floats | None = None
@@ -97,6 +98,10 @@ def optimise(terms: Terms, first: Worth) -> Found:
     search.bound = search.solve(_relaxed(model.milp), 0.0).bound
     if runs is not None:
         _search_members(search, model, runs)
+    if alike and not search.proven and not replan:
+        runs, _ = _search_pools(search, pools, margin)
+        if runs is not None:
+            _search_members(search, model, runs)
     if not search.proven and not (replan and search.draft):
         _search_whole(search, model)
     return Found(
@@ -131,8 +136,7 @@ def _search_members(search: _Search, model: Model, runs: Floats) -> None:
         return
     whole = search.solve(_near(kept, model, apart.values), search.gap / 100)
     if len(whole.values):
-        search.values = whole.values
-        search.offer(model.draft(search.terms, whole.values))
+        search.offer(model.draft(search.terms, whole.values), whole.values)
 
 
 def _search_whole(search: _Search, model: Model) -> None:
@@ -140,7 +144,7 @@ def _search_whole(search: _Search, model: Model) -> None:
     solution = search.solve(model.milp, WHOLE_GAP_SHARE * search.gap, search.values)
     search.bound = max(search.bound, solution.bound)
     if len(solution.values):
-        search.offer(model.draft(search.terms, solution.values))
+        search.offer(model.draft(search.terms, solution.values), solution.values)
 
 
 def _relaxed(milp: Milp) -> Milp:
@@ -168,7 +172,7 @@ def _near(milp: Milp, model: Model, values: Floats) -> Milp:
     return replace(milp, low=low, high=high)
 
 
-def _pooled(terms: Terms) -> Terms:
+def pooled(terms: Terms) -> Terms:
     """Cohorts with the same contract, options and availability become one of mean members."""
     pools: dict[tuple[object, ...], list[CohortTerms]] = {}
     for k in terms.cohorts:

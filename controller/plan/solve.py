@@ -18,6 +18,16 @@ from controller.plan.arrays import Floats
 from controller.plan.milp import Milp
 
 
+class Solver(StrEnum):
+    """Who searches; HiGHS is there to be compared with."""
+
+    SCIP = "scip"
+    HIGHS = "highs"
+
+
+_KINDS = {Solver.SCIP: mathopt.SolverType.GSCIP, Solver.HIGHS: mathopt.SolverType.HIGHS}
+
+
 class SolveStatus(StrEnum):
     """Proven: within the gap. Limit: stopped by nodes or time. Failed: no values."""
 
@@ -43,31 +53,54 @@ class Solution:
 
 
 def solve_milp(
-    milp: Milp, *, gap: float, node_limit: int, time_limit_s: float, hint: Floats | None = None
+    milp: Milp,
+    *,
+    gap: float,
+    node_limit: int,
+    time_limit_s: float,
+    hint: Floats | None = None,
+    solver: Solver = Solver.SCIP,
 ) -> Solution:
-    """Minimise to a relative `gap`. A solver's failure is a `Solution` without values."""
-    model = mathopt.Model.from_model_proto(_proto(milp))
-    variables = list(model.variables())
-    extra = mathopt.ModelSolveParameters()
-    solver = mathopt.SolverType.GLOP
-    limits = mathopt.SolveParameters(threads=1, time_limit=timedelta(seconds=time_limit_s))
-    if milp.whole.any():
-        solver = mathopt.SolverType.GSCIP
+    """Minimise to a relative `gap`. A solver's failure is a `Solution` without values.
+
+    `hint` is a point to start from; only SCIP takes it. `solver` is for programs with whole
+    numbers; those without go to GLOP.
+    """
+    kind = _KINDS[solver] if milp.whole.any() else mathopt.SolverType.GLOP
+    try:
+        model = mathopt.Model.from_model_proto(_proto(milp))
+        variables = list(model.variables())
+        limits, extra = _parameters(milp, variables, kind, hint)
+        limits.time_limit = timedelta(seconds=time_limit_s)
+        if kind is not mathopt.SolverType.GLOP:
+            limits.relative_gap_tolerance, limits.node_limit = gap, node_limit
+        result = mathopt.solve(model, kind, params=limits, model_params=extra)
+    except (AttributeError, RuntimeError, ValueError) as error:
+        # MathOpt 9.15 hides a solver's status behind an AttributeError.
+        return _failed(f"the solver failed: {error.__context__ or error}")
+    return _solution(result, variables)
+
+
+def _parameters(
+    milp: Milp,
+    variables: list[mathopt.Variable],
+    kind: mathopt.SolverType,
+    hint: Floats | None,
+) -> tuple[mathopt.SolveParameters, mathopt.ModelSolveParameters]:
+    """What makes a solver single-threaded and repeatable, and what SCIP is told besides."""
+    limits, extra = mathopt.SolveParameters(), mathopt.ModelSolveParameters()
+    if kind is not mathopt.SolverType.HIGHS:
+        limits.threads = 1
+    if kind is not mathopt.SolverType.GLOP:
         limits.random_seed = 1
-        limits.relative_gap_tolerance = gap
-        limits.node_limit = node_limit
+    if kind is mathopt.SolverType.GSCIP:
         limits.heuristics = mathopt.Emphasis.HIGH
         first = np.flatnonzero(milp.priority)
         extra.branching_priorities = {variables[i]: int(milp.priority[i]) for i in first}
         if hint is not None:
             start = {v: float(x) for v, x in zip(variables, hint, strict=True)}
             extra.solution_hints = [mathopt.SolutionHint(variable_values=start)]
-    try:
-        result = mathopt.solve(model, solver, params=limits, model_params=extra)
-    except (AttributeError, RuntimeError, ValueError) as error:
-        # MathOpt 9.15 hides a solver's status behind an AttributeError.
-        return _failed(f"the solver failed: {error.__context__ or error}")
-    return _solution(result, variables)
+    return limits, extra
 
 
 def _solution(result: mathopt.SolveResult, variables: list[mathopt.Variable]) -> Solution:

@@ -4,6 +4,7 @@ import numpy as np
 
 from controller.plan.arrays import KW_TOLERANCE, ContractTerms, Floats, Terms, moments_of
 from controller.plan.draft import Draft, reserve_kw, worth_of
+from controller.plan.problem import FIRST_TIER_FRAC, FREE_SURPLUS_FRAC, SECOND_TIER_FACTOR
 
 BATCHES = 60
 """At most so many different options of one cohort are started in one pass."""
@@ -57,6 +58,16 @@ class Stack:
         short = terms.target + reserve_kw(terms, *self._moments[1:]) - self._moments[0]
         return np.where(terms.ruled & (terms.target > 0), short, -np.inf)
 
+    def _penalty(self, lacking: Floats, more_kw: Floats | float) -> Floats:
+        """(…, t) minor units for what is short and what is over, with `more_kw` more."""
+        terms, mean = self._terms, self._moments[0] + more_kw
+        short = np.maximum(lacking - more_kw, 0.0)
+        beyond = np.maximum(short - FIRST_TIER_FRAC * terms.target, 0.0)
+        over = np.maximum(mean - (1 + FREE_SURPLUS_FRAC) * terms.target, 0.0) * terms.ruled
+        priced = short + (SECOND_TIER_FACTOR - 1) * beyond
+        penalty: Floats = priced * terms.short_price + over * terms.over_price
+        return penalty
+
     def _call_once(self, i: int) -> bool:
         terms, contract, now = self._terms, self._terms.contracts[i], self._kw[i]
         lacking = np.maximum(self._lacking(), 0.0)
@@ -64,9 +75,10 @@ class Stack:
         for t in np.flatnonzero(contract.can_give):
             more = lacking[t] / a if a > 0 else 0.0
             wanted[t] = max(now[t], contract.level_at(int(t), now[t] + more))
-        gain = np.minimum(lacking, a * (wanted - now)) * terms.short_price
-        price = contract.contract.energy_price_minor_per_kwh * a * terms.grid.step_h
-        value = np.concatenate([[0.0], np.cumsum(gain - price * (wanted - now))])
+        more_kw = a * (wanted - now)
+        price = contract.contract.energy_price_minor_per_kwh * terms.grid.step_h
+        gain = self._penalty(lacking, 0.0) - self._penalty(lacking, more_kw)
+        value = np.concatenate([[0.0], np.cumsum(gain - price * more_kw)])
         best, best_value = None, KW_TOLERANCE
         for start, end, fresh in self._windows(i):
             worth = value[end] - value[start]
@@ -101,12 +113,12 @@ class Stack:
 
     def _best_option(self, i: int) -> tuple[int, int]:
         """The option of cohort i whose member covers most for its cost, and how many to start."""
-        terms, k = self._terms, self._terms.cohorts[i]
+        k = self._terms.cohorts[i]
         if not len(k.start) or self._starts_left[i] <= 0:
             return 0, 0
         lacking = self._lacking()
         gift = k.availability * k.kw
-        helps = (gift * (lacking > KW_TOLERANCE)).sum(axis=1) * terms.short_price
+        helps = (self._penalty(lacking, 0.0) - self._penalty(lacking, gift)).sum(axis=1)
         free = len(k.cohort.members) - self._busy[i]
         room = np.array(
             [free[s : s + d + k.recovery].min() for s, d in zip(k.start, k.length, strict=True)]
@@ -133,7 +145,7 @@ def runs_allowed(terms: Terms, contract: ContractTerms) -> list[tuple[int, int]]
         return []
     for start in range(first, terms.grid.count):
         carries = contract.ran > 0 and start == first
-        if not carries and not contract.can_start[start]:
+        if not carries and not (contract.can_start[start] and contract.calls_left):
             continue
         ran = contract.ran if carries else 0
         longest = min(contract.max_run - ran, contract.intervals_left)

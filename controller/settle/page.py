@@ -1,14 +1,27 @@
 """The statement as a page (HTML) and as plain text: everything to redo it by hand."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from controller.model.contracts import Contract, Program
-from controller.model.ids import ContractId, ProgramId
+from controller.model.ids import ContractId, EventId, ProgramId
 from controller.model.money import Statement
 from controller.settle import words
 from controller.settle.parts import Part, Told, UsedDays, parts
 from controller.settle.statement import totals
+
+COMPONENTS = {"energy": "电量补偿", "start": "启动补偿", "penalty": "偏差考核", "points": "积分"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """An event under a short number, and when this customer was called in it."""
+
+    number: str
+    event_id: EventId
+    when: str
 
 
 def statement_html(
@@ -18,10 +31,12 @@ def statement_html(
     programs: Mapping[ProgramId, Program],
     used_days: UsedDays | None = None,
     contact: str = "",
+    disclaimer: str = "",
 ) -> str:
     """A page that needs no other file; its template is templates/statement.html.j2.
 
-    `used_days` adds the curve of each day behind the baselines, `contact` whom to write to.
+    `used_days` adds the curve of each day behind the baselines, `contact` whom to write to,
+    `disclaimer` a first line that says e.g. that all of it is fictional.
     """
     from jinja2 import Environment, PackageLoader
 
@@ -31,9 +46,16 @@ def statement_html(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    called = _called(statement, _zone(statement, contracts, programs))
+    number = {c.event_id: c.number for c in called}
     return templates.get_template("statement.html.j2").render(
         s=statement,
+        disclaimer=disclaimer,
         made=_made(statement, contracts, programs),
+        called=called,
+        number=number,
+        lines=sorted(statement.lines, key=lambda x: int(number.get(x.event_id, 0))),
+        components=COMPONENTS,
         parts=tuple(parts(statement, contracts, programs, used_days or {})),
         totals=[words.money(a, c) for c, a in totals(statement.lines).items()],
         money=words.money,
@@ -88,10 +110,41 @@ def _part_text(part: Part) -> Iterator[str]:
 
 
 def _baseline_text(told: Told) -> Iterator[str]:
-    yield f"  baseline 基线 of {told.events}: {told.baseline.method}"
+    yield f"  baseline 基线 of {', '.join(told.events)}: {told.baseline.method}"
     yield f"    used 采用: {', '.join(map(str, told.baseline.days_used)) or 'none'}"
     yield from (f"    dropped 剔除: {d.day} {d.reason}" for d in told.baseline.days_dropped)
     yield from (f"    {note}" for note in told.baseline.notes)
+
+
+def _called(statement: Statement, zone: ZoneInfo) -> tuple[Called, ...]:
+    """The statement's events in order of time, numbered from 1."""
+    spans: dict[EventId, list[list[datetime]]] = {}
+    for p in sorted(statement.performances, key=lambda p: p.interval):
+        own = spans.setdefault(p.event_id, [])
+        if own and p.interval.start <= own[-1][1]:
+            own[-1][1] = max(own[-1][1], p.interval.end)
+        else:
+            own.append([p.interval.start, p.interval.end])
+    return tuple(
+        Called(
+            number=str(n),
+            event_id=event_id,
+            when=f"{own[0][0].astimezone(zone):%Y-%m-%d} "
+            + ", ".join(
+                f"{start.astimezone(zone):%H:%M}–{end.astimezone(zone):%H:%M}" for start, end in own
+            ),
+        )
+        for n, (event_id, own) in enumerate(spans.items(), start=1)
+    )
+
+
+def _zone(
+    statement: Statement,
+    contracts: Mapping[ContractId, Contract],
+    programs: Mapping[ProgramId, Program],
+) -> ZoneInfo:
+    zones = [programs[contracts[x.contract_id].program_id].timezone for x in statement.lines]
+    return ZoneInfo(zones[0] if zones else "UTC")
 
 
 def _made(
@@ -99,6 +152,5 @@ def _made(
     contracts: Mapping[ContractId, Contract],
     programs: Mapping[ProgramId, Program],
 ) -> str:
-    zones = [programs[contracts[x.contract_id].program_id].timezone for x in statement.lines]
-    zone = zones[0] if zones else "UTC"
-    return f"{statement.made_at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"
+    zone = _zone(statement, contracts, programs)
+    return f"{statement.made_at.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})"

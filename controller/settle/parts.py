@@ -36,9 +36,11 @@ class Row:
 class Told:
     """One baseline: for which events, and per interval the kW of its days, their mean, itself."""
 
-    events: str
+    events: tuple[EventId, ...]
     baseline: Baseline
     days: tuple[date, ...]
+    adjusted: bool
+    """The baseline differs from the mean somewhere; else the curve ends with the mean."""
     curve: tuple[tuple[str, ...], ...]
 
 
@@ -63,8 +65,10 @@ class Part:
     baselines: tuple[Told, ...]
     rows: tuple[Row, ...]
     chart: Chart
+    sums: Mapping[str, tuple[str, str, str, str]]
+    """Per event, baseline, metered, committed and delivered kWh of the intervals with a value."""
     total: tuple[str, str, str, str]
-    """Baseline, metered, committed and delivered kWh of the intervals with a value."""
+    """The same over all events."""
 
 
 def parts(
@@ -83,7 +87,9 @@ def parts(
         contract = contracts[contract_id]
         program = programs[contract.program_id]
         zone = ZoneInfo(program.timezone)
-        valid = [p for p in rows if p.valid]
+        by_event: dict[EventId, list[Performance]] = {}
+        for p in rows:
+            by_event.setdefault(p.event_id, []).append(p)
         yield Part(
             meter_id=meter_id,
             contract=contract.name,
@@ -93,12 +99,8 @@ def parts(
                 for p in rows
             ),
             chart=_chart(rows, zone),
-            total=(
-                words.kwh(sum(p.baseline_wh for p in valid)),
-                words.kwh(sum(p.metered_wh for p in valid)),
-                words.kwh(sum(p.committed_wh for p in valid)),
-                words.kwh(sum(p.delivered_wh for p in valid)),
-            ),
+            sums={event: _sum(own) for event, own in by_event.items()},
+            total=_sum(rows),
         )
 
 
@@ -136,6 +138,16 @@ def _row(p: Performance, program: Program, graded: Grade | None, zone: tzinfo) -
     )
 
 
+def _sum(rows: Sequence[Performance]) -> tuple[str, str, str, str]:
+    valid = [p for p in rows if p.valid]
+    return (
+        words.kwh(sum(p.baseline_wh for p in valid)),
+        words.kwh(sum(p.metered_wh for p in valid)),
+        words.kwh(sum(p.committed_wh for p in valid)),
+        words.kwh(sum(p.delivered_wh for p in valid)),
+    )
+
+
 def _told(
     statement: Statement,
     meter_id: MeterId,
@@ -149,27 +161,38 @@ def _told(
     for b in statement.baselines:
         if b.meter_id == meter_id and b.event_id in called:
             by_content.setdefault(replace(b, event_id=None), []).append(b.event_id)
-    return tuple(
-        Told(
-            events=", ".join(events),
-            baseline=baseline,
-            days=tuple(used_days.get((events[0], meter_id), {})),
-            curve=tuple(
-                _curve_row(p, baseline, used_days.get((events[0], meter_id), {}), zone)
-                for p in rows
-                if p.event_id in events
-            ),
+    out: list[Told] = []
+    for baseline, events in by_content.items():
+        used = used_days.get((events[0], meter_id), {})
+        own = [p for p in rows if p.event_id in events]
+        adjusted = any(
+            f"{baseline.unadjusted.value_at(p.interval.start):.4f}"
+            != f"{baseline.series.value_at(p.interval.start):.4f}"
+            for p in own
         )
-        for baseline, events in by_content.items()
-    )
+        out.append(
+            Told(
+                events=tuple(events),
+                baseline=baseline,
+                days=tuple(used),
+                adjusted=adjusted,
+                curve=tuple(_curve_row(p, baseline, used, adjusted, zone) for p in own),
+            )
+        )
+    return tuple(out)
 
 
 def _curve_row(
-    p: Performance, baseline: Baseline, used: Mapping[date, Series], zone: tzinfo
+    p: Performance, baseline: Baseline, used: Mapping[date, Series], adjusted: bool, zone: tzinfo
 ) -> tuple[str, ...]:
+    """Days to the watt, as meters count; their mean and what became of it to a tenth of that."""
     at = p.interval.start
-    series = (*used.values(), baseline.unadjusted, baseline.series)
-    return (_when(p.interval, zone), *(f"{s.value_at(at):.4f}" for s in series))
+    ends = (baseline.unadjusted, *((baseline.series,) if adjusted else ()))
+    return (
+        _when(p.interval, zone),
+        *(f"{s.value_at(at):.3f}" for s in used.values()),
+        *(f"{s.value_at(at):.4f}" for s in ends),
+    )
 
 
 def _chart(rows: Sequence[Performance], zone: tzinfo) -> Chart:

@@ -103,6 +103,10 @@ def _reads(api: FastAPI, controller: Controller) -> None:
     async def result() -> dict[str, Any]:
         return await controller.result()
 
+    @api.get("/statements")
+    async def statements() -> list[list[str]]:
+        return await controller.statement_table()
+
     @api.get("/statements/{customer_id}")
     async def statement(customer_id: str) -> Response:
         page = await controller.statement_page(CustomerId(customer_id))

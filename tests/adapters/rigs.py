@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from adapters.broker import Broker
 from adapters.profile import load_profiles
@@ -214,7 +214,9 @@ async def modbus_rig(profile_id: ProfileId) -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
-async def mqtt_rig(profile_id: ProfileId, *, batched: bool = True) -> AsyncIterator[Rig]:
+async def mqtt_rig(
+    profile_id: ProfileId, *, batched: bool = True, make_broker: Callable[[], Any] = Broker
+) -> AsyncIterator[Rig]:
     profile, clock, devices = PROFILES[profile_id], running_clock(), FakeDevices()
     fleet = fleet_of(profile, LinkId("link"), {A: "home-a", B: "home-b", C: "home-c"})
     devices.index_of = fleet.index_of
@@ -230,7 +232,7 @@ async def mqtt_rig(profile_id: ProfileId, *, batched: bool = True) -> AsyncItera
                 gateway.publish(topic, body)
 
     async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(Broker())
+        broker = await stack.enter_async_context(make_broker())
         await gateway.open(broker.host, broker.port)
         stack.push_async_callback(gateway.close)
         settings = settings_of("mqtt", broker.port, timeout_s=0.6)
