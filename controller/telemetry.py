@@ -1,21 +1,32 @@
 """Readings in: what every resource draws now, frames to the store, overrides to the journal."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.errors import DeviceError, StoreError
 from controller.model.commands import Override, Quality, Reading
 from controller.model.ids import ResourceId, ZoneId
-from controller.model.resources import Fleet
+from controller.model.resources import APPLIANCE_KINDS, Fleet
 from controller.model.time import Interval
 from controller.ports import Clock, Frames, Journal, Link, Telemetry
 
+log = logging.getLogger("peakshare")
+
 MINUTE = timedelta(minutes=1)
+AHEAD = timedelta(minutes=2)
+"""A reading from further in the future comes from a wrong clock: it would hold its minute's place
+in the ring, for every device, until that time has come."""
+AGAIN_S = 5.0
+"""Real seconds before a link that broke off its reports is listened to again."""
 RING_MINUTES = 128
 """How far back live windows may look; older minutes are in the store."""
 
+_NEWS = (Quality.OK, Quality.ESTIMATED)
 _QUALITY = {Quality.OK: 0, Quality.ESTIMATED: 1, Quality.STALE: 2, Quality.MISSING: 3}
 
 
@@ -32,23 +43,41 @@ class Readings:
         self._minute = np.full(RING_MINUTES, -1, dtype=np.int64)
         self._newest = np.full(len(fleet), -1, dtype=np.int64)
         self._by_meter = {r.meter_id: i for i, r in enumerate(fleet.resources)}
+        self._net = [
+            r.kind in APPLIANCE_KINDS and fleet.meter(r.meter_id).net for r in fleet.resources
+        ]
         self.received = 0
         self.unknown = 0
+        """Readings of meters that the fleet does not know."""
+        self.odd = 0
+        """Readings that cannot be: from the future, or not a number."""
 
-    def take(self, readings: Sequence[Reading]) -> None:
-        """Store readings in place; one of an unknown meter is counted and dropped."""
+    def take(self, readings: Sequence[Reading], now: datetime | None = None) -> None:
+        """Store readings in place; unknown meters and, given `now`, wrong clocks are counted.
+
+        What an appliance behind a net meter draws by itself is not the meter's value, and a
+        value that its device calls missing or stale is no news: neither is stored.
+        """
         for reading in readings:
             i = self._by_meter.get(reading.meter_id)
             if i is None:
                 self.unknown += 1
-                continue
-            minute = _minute(reading.at)
-            slot = self._slot(minute)
-            if slot is not None:
-                self._kw[slot, i] = reading.power_kw
-                self._quality[slot, i] = _QUALITY[reading.quality]
-                self._newest[i] = max(self._newest[i], minute)
-            self.received += 1
+            elif (now is not None and reading.at > now + AHEAD) or not np.isfinite(
+                reading.power_kw
+            ):
+                self.odd += 1
+            else:
+                self.received += 1
+                if reading.quality in _NEWS and not (self._net[i] and reading.resource_id):
+                    self._put(i, reading)
+
+    def _put(self, i: int, reading: Reading) -> None:
+        minute = _minute(reading.at)
+        slot = self._slot(minute)
+        if slot is not None:
+            self._kw[slot, i] = reading.power_kw
+            self._quality[slot, i] = _QUALITY[reading.quality]
+            self._newest[i] = max(self._newest[i], minute)
 
     def mean_kw(self, span: Interval) -> NDArray[np.float64]:
         """(n,) mean of the readings in (start, end], NaN where none came."""
@@ -60,14 +89,17 @@ class Readings:
         total = np.where(known, rows, 0.0).sum(axis=0, dtype=np.float64)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
-    def latest_kw(self, resource_ids: Sequence[ResourceId]) -> dict[ResourceId, float]:
-        """The newest reading of each resource that ever sent one (within the ring)."""
+    def latest_kw(
+        self, resource_ids: Sequence[ResourceId], since: datetime | None = None
+    ) -> dict[ResourceId, float]:
+        """The newest reading of each resource that sent one, `since` then or within the ring."""
         out: dict[ResourceId, float] = {}
+        oldest = 0 if since is None else _minute(since)
         for r in resource_ids:
             i = self._fleet.index_of[r]
             minute = int(self._newest[i])
             slot = minute % RING_MINUTES
-            if minute >= 0 and self._minute[slot] == minute:
+            if minute >= oldest and self._minute[slot] == minute:
                 out[r] = float(self._kw[slot, i])
         return out
 
@@ -97,14 +129,24 @@ async def collect(
     link: Link,
     readings: Readings,
     journal: Journal,
+    clock: Clock,
     on_override: Callable[[Override], None],
 ) -> None:
-    """Take in what a link reports until cancelled; an override is durable before it acts."""
-    async for batch in link.reports():
-        readings.take([r for r in batch if isinstance(r, Reading)])
-        for override in (o for o in batch if isinstance(o, Override)):
-            await journal.save_override(override)
-            on_override(override)
+    """Take in what a link reports until cancelled; an override is durable before it acts.
+
+    A link that fails us is listened to again: trouble of the outside never ends the process.
+    """
+    while True:
+        try:
+            async for batch in link.reports():
+                readings.take([r for r in batch if isinstance(r, Reading)], clock.now())
+                for override in (o for o in batch if isinstance(o, Override)):
+                    await journal.save_override(override)
+                    on_override(override)
+            return
+        except DeviceError as error:
+            log.error("a link reports no more: %s", error)
+            await asyncio.sleep(AGAIN_S)
 
 
 async def keep_frames(
@@ -112,7 +154,8 @@ async def keep_frames(
 ) -> None:
     """Write the live minutes to the store, `every` so often, until cancelled.
 
-    Looks back over two periods, so that late readings of the last one are kept too.
+    Looks back over two periods, so that late readings of the last one are kept too. A store that
+    fails is tried again at the next.
     """
     while True:
         now = clock.now()
@@ -120,7 +163,10 @@ async def keep_frames(
         end = clock.now().replace(second=0, microsecond=0)
         frames = readings.frames(Interval(start=end - 2 * every, end=end))
         if frames.times:
-            await store.save_frames("minute", zone, frames)
+            try:
+                await store.save_frames("minute", zone, frames)
+            except StoreError as error:  # these minutes are for looking back; steering goes on
+                log.error("the live readings were not kept: %s", error)
 
 
 def _minute(at: datetime) -> int:

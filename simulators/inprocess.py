@@ -83,13 +83,28 @@ class InProcessLink:
         ]
 
     async def state(self, resource_ids: Sequence[ResourceId]) -> Sequence[DeviceState]:
+        """As over a wire: a hold that was taken and is still to come shows as held."""
         now = self._clock.now()
         return [
-            self._population.state(r, now)
+            self._state(r, now)
             if self._reaches(r, now)
             else DeviceState(resource_id=r, at=now, mode=Mode.UNKNOWN)
             for r in resource_ids
         ]
+
+    def _state(self, resource_id: ResourceId, now: datetime) -> DeviceState:
+        state = self._population.state(resource_id, now)
+        coming = self._population.coming(resource_id, now)
+        if state.mode is not Mode.FREE or coming is None:
+            return state
+        return DeviceState(
+            resource_id=resource_id,
+            at=now,
+            mode=Mode.HELD,
+            value=coming.value,
+            until=coming.until,
+            setpoint_id=coming.id,
+        )
 
     async def reports(self) -> AsyncIterator[Sequence[Reading | Override]]:
         """Readings at every whole multiple of `poll_every`, with the opt-outs since the last."""

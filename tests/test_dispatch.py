@@ -1,7 +1,9 @@
 """Dispatch: journal before the wire, one effect per command, every device given back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -211,6 +213,129 @@ def test_a_device_is_written_only_on_change():
     assert differs(want("f1", 310.0), held, deadband_kw=5.0)
     assert differs(want("f1", 300.0, until=2 * HOUR), held, deadband_kw=5.0)
     assert differs(want("f1"), None, deadband_kw=5.0)
+
+
+def test_the_gate_lets_a_held_site_keep_its_cap_at_the_floor():
+    """It draws its floor because of our cap: that is no reason to give it up at the renewal."""
+    fleet = a_fleet(a_resource("f1"))
+
+    passed, refused = admit(
+        [want("f1", 50.0)], fleet, {ResourceId("f1"): 100.0}, {}, held={ResourceId("f1")}
+    )
+
+    assert [w.value for w in passed] == [100.0]
+    assert refused == []
+
+
+async def test_a_stop_in_mid_sending_is_not_overtaken_by_what_was_on_its_way(tmp_path: Path):
+    """The release waits for the batch on the wire, so the batch cannot land after it."""
+    gate = asyncio.Event()
+
+    class Slow(FakeLink):
+        async def apply(self, setpoints):
+            await gate.wait()
+            async for receipts in super().apply(setpoints):
+                yield receipts
+
+    slow = Slow(SetClock())
+    async with a_dispatch(tmp_path, slow, "f1") as (executor, _):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(executor.send([want("f1")], revision=1))
+            await asyncio.sleep(0.05)
+            executor.stopped = "fire"
+            tasks.create_task(executor.release([ResourceId("f1")]))
+            await asyncio.sleep(0.05)
+            gate.set()
+
+        assert slow.holding == {}
+        assert executor.obeys == {}
+
+
+async def test_what_is_no_longer_wanted_when_its_minute_comes_is_not_sent(
+    tmp_path: Path, link: FakeLink
+):
+    async with a_dispatch(tmp_path, link, "f1", "f2") as (executor, _):
+        big = [want("f1", kw=80_000.0), want("f2", kw=80_000.0)]
+
+        await executor.send(big, 1, lambda wants: [w for w in wants if w.resource_id == "f1"])
+
+        assert set(link.holding) == {"f1"}
+
+
+async def test_a_restart_knows_who_was_told_ahead(tmp_path: Path, link: FakeLink):
+    """Free until its start, but it will obey: a new plan must be able to call it off."""
+    async with a_dispatch(tmp_path, link, "f1") as (executor, journal):
+        ahead = replace(want("f1", until=2 * HOUR), start=START + HOUR)
+        await executor.send([ahead], revision=1)
+        link.holding.clear()  # such a device shows nothing before the start
+
+        again = an_executor(journal, link, executor.fleet, await journal.take_fence())
+        await restore(again)
+        assert again.obeys[ResourceId("f1")].start == ahead.start
+
+        await again.release([ResourceId("f1")])
+        third = an_executor(journal, link, executor.fleet, await journal.take_fence())
+        await restore(third)
+        assert third.obeys == {}
+
+
+async def test_a_restart_after_a_stop_sends_nothing_again(tmp_path: Path, link: FakeLink):
+    async with a_dispatch(tmp_path, link, "f1") as (executor, journal):
+        await _half_sent(executor, journal, "f1")
+
+        again = an_executor(journal, link, executor.fleet, await journal.take_fence())
+        again.stopped = "fire"
+        await restore(again)
+
+        assert link.wire == []
+        assert [c.state for c in await journal.commands()] == ["done"]
+
+
+async def test_a_command_whose_end_passed_while_nobody_ran_is_closed_and_owed(
+    tmp_path: Path, link: FakeLink
+):
+    """It may have reached its device: who gives back must look at it."""
+    async with a_dispatch(tmp_path, link, "f1") as (executor, journal):
+        await _half_sent(executor, journal, "f1")
+        link.clock.at = START + 2 * HOUR
+
+        again = an_executor(journal, link, executor.fleet, await journal.take_fence())
+        receipts = await restore(again)
+
+        assert [r.resource_id for r in receipts] == ["f1"]
+        assert [c.state for c in await journal.commands()] == ["done"]
+
+
+async def test_a_command_sent_again_holds_no_longer_than_was_left(tmp_path: Path, link: FakeLink):
+    async with a_dispatch(tmp_path, link, "f1") as (executor, journal):
+        await _half_sent(executor, journal, "f1")
+        link.clock.at = START + HOUR / 2
+
+        again = an_executor(journal, link, executor.fleet, await journal.take_fence())
+        await restore(again)
+
+        assert link.holding[ResourceId("f1")].hold_s == 1800
+
+
+async def test_a_renewal_that_never_arrived_is_not_taken_for_held(tmp_path: Path, link: FakeLink):
+    """Same value, no ids: only its end tells the lease that is held from the one that follows."""
+
+    class WithoutIds(FakeLink):
+        async def state(self, resource_ids):
+            return [replace(s, setpoint_id=None) for s in await super().state(resource_ids)]
+
+    plain = WithoutIds(link.clock)
+    async with a_dispatch(tmp_path, plain, "f1") as (executor, journal):
+        await executor.send([want("f1")], revision=1)
+        renewal = executor._setpoint(want("f1", until=2 * HOUR), 1)
+        await journal.plan_commands([renewal], START)
+        await journal.begin_sending([renewal.id], executor.fence, START)
+
+        again = an_executor(journal, plain, executor.fleet, await journal.take_fence())
+        await restore(again)
+
+        assert plain.wire[-1] == renewal.id
+        assert plain.holding[ResourceId("f1")].until == START + 2 * HOUR
 
 
 async def _half_sent(executor: Executor, journal: Journal, name: str) -> Setpoint:

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import EventError
-from controller.events import TRANSITIONS, check_event, may_become, superseded_in, timeline
+from controller.events import (
+    TRANSITIONS,
+    check_event,
+    event_days,
+    may_become,
+    superseded_in,
+    timeline,
+)
 from controller.model.events import DREvent, EventSource, EventStatus
 from controller.model.ids import EventId, ProgramId, ZoneId
 from controller.model.time import QUARTER_HOUR, Grid, Series
@@ -133,3 +140,18 @@ def test_every_fault_of_an_event_is_named_at_once():
     assert len(caught.value.faults) == 3
     assert "event.json: start" in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_each_local_day_stands_by_itself_and_what_overlaps_stays_together():
+    """Days are local: 23:30 to 00:30 in Melbourne is one event of one day."""
+    today, later = an_event("a"), an_event("b", start=NOON + timedelta(hours=5))
+    tomorrow = an_event("c", start=NOON + timedelta(days=1))
+    night = an_event("d", start=NOON + timedelta(days=1, hours=11, minutes=30))
+    over_midnight = an_event("e", start=NOON + timedelta(days=1, hours=12, minutes=15))
+    cancelled = an_event("f", start=NOON + timedelta(days=9), status=EventStatus.CANCELLED)
+
+    days = event_days(
+        [tomorrow, later, today, over_midnight, night, cancelled], "Australia/Melbourne"
+    )
+
+    assert [[e.id for e in d] for d in days] == [["b", "a"], ["c", "e", "d"]]

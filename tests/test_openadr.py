@@ -127,3 +127,28 @@ def test_no_message_does_more_than_be_taken_or_refused(wire: dict[str, Any]):
     """Whatever comes over HTTP ends as an event or as an EventError with its faults."""
     with contextlib.suppress(EventError):
         taken(a_wire() | wire)
+
+
+@pytest.mark.parametrize("duration", ["-PT15M", "PT0S", "P9999999D", "PT7M", "P2D"])
+def test_a_duration_that_no_calendar_can_follow_is_refused(duration: str):
+    """A negative, endless or crooked stretch is a fault of the event, never an accident of ours."""
+    with pytest.raises(EventError):
+        taken(a_wire(intervalPeriod={"start": "2014-01-28T16:45:00+11:00", "duration": duration}))
+
+
+def test_two_asks_for_one_stretch_are_refused_not_half_followed():
+    payloads = [{"type": "DISPATCH_SETPOINT_RELATIVE", "values": [1]}]
+    own = {"start": "2014-01-28T16:45:00+11:00", "duration": "PT30M"}
+
+    second = {"id": 1, "intervalPeriod": own, "payloads": payloads}
+    with pytest.raises(EventError, match="no overlap"):
+        taken(a_wire(intervals=[{"id": 0, "payloads": payloads}, second]))
+    with pytest.raises(EventError):
+        taken(a_wire(intervals=[{"id": 0, "payloads": payloads * 2}]))
+
+
+def test_an_interval_off_the_quarter_hour_is_refused():
+    period = {"start": "2014-01-28T16:52:00+11:00", "duration": "PT15M"}
+
+    with pytest.raises(EventError):
+        taken(a_wire(intervalPeriod=period))

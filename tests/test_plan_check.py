@@ -329,6 +329,10 @@ def test_forgotten_or_changed_homes_are_found():
     others = tuple(a for a in plan.assignments if a is not old[0])
     faults = check_plan(replace(plan, assignments=(shorter, *others)), problem)
     assert any("it began before" in f for f in faults)
+    gone = replace(problem, cohorts=(replace(problem.cohorts[0], members=tuple(range(60, 100))),))
+    assert any("is held on" in f for f in check_plan(plan, gone))
+    double = replace(plan, assignments=(*plan.assignments, old[0]))
+    assert any("is called twice" in f for f in check_plan(double, problem))
     earlier = replace(old[0], members=(*old[0].members, 99))
     faults = check_plan(replace(plan, assignments=(earlier, *others)), problem)
     assert any("in the past" in f for f in faults) or 99 in old[0].members

@@ -93,6 +93,17 @@ def test_a_call_that_is_over_is_counted_and_followed_by_its_rest():
         assert sum(called(p, "restful")[6:12]) == 200
 
 
+def test_calls_and_hours_of_the_event_so_far_are_spent():
+    once = a_site("once", max_duration=minutes(30))
+    hours = a_site("hours", max_calls_per_day=5, max_hours_per_year=1, max_duration=minutes(45))
+    for site, more in ((once, 0), (hours, 1)):
+        first = 2 if site is once else 3
+        problem = a_problem([100] * first + [0] * 7, [site])
+        again = later(problem, make_plan(problem), 55, timeline=a_line([100] * 10))
+        for p in both(again):
+            assert sum(v > 0 for v in called(p, site.id)[4:]) == more
+
+
 def test_the_start_of_what_runs_is_paid_only_once():
     sites = [
         a_site("running", energy_price_minor_per_kwh=200, start_cost_minor=9000),
@@ -175,7 +186,7 @@ def test_a_grid_that_begins_later_still_knows_what_runs():
 
 @cache
 def a_planned_day() -> tuple[Problem, Plan]:
-    problem = demo_problem(3, contracts=8, cohorts=6, share=0.5)
+    problem = demo_problem(4)
     return problem, make_plan(problem)
 
 

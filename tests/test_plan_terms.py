@@ -108,6 +108,23 @@ def test_two_calls_are_apart_by_the_rest():
     assert called(plan, "restful")[:8] in ([100, 100, 0, 0, 0, 0, 100, 100],)
 
 
+def test_a_second_call_without_a_pause_would_be_a_longer_call():
+    """With a rest as with none, at the beginning of the event as at its end."""
+    for rest, possible in ((0, 3), (15, 3), (30, 2), (45, 2)):
+        site = a_site("eager", max_duration=minutes(30), max_calls_per_day=2, rest=minutes(rest))
+        plan, greedy = both(a_problem([100] * 4, [site], tail_intervals=0))
+        for p in (plan, greedy):
+            assert sum(v > 0 for v in called(p, "eager")) == possible
+            assert not any("refused" in note for note in p.notes)
+
+
+def test_a_run_that_the_end_of_the_event_would_cut_is_not_begun():
+    site = a_site("stiff", min_duration=minutes(60))
+    for tail in (0, 4):
+        plan, _ = both(a_problem([0, 0, 0, 100, 100, 100], [site], tail_intervals=tail))
+        assert sum(v > 0 for v in called(plan, "stiff")) == 4
+
+
 def test_calls_of_the_day_and_season_and_hours_of_the_year_are_not_overspent():
     twice = a_site("busy", max_duration=minutes(30), max_calls_per_day=2, rest=minutes(15))
     spent = ContractUse(contract_id=twice.id, calls_today=1)

@@ -1,16 +1,20 @@
 """Verify: what meters show, judged against the operating forecast."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from controller import telemetry
+from controller.errors import DeviceError
 from controller.model.commands import Quality, Reading
 from controller.model.ids import ContractId, MeterId
+from controller.model.resources import ResourceKind
 from controller.model.settings import VerifyRules
 from controller.model.time import Interval
 from controller.telemetry import Readings
 from controller.verify import Called, Health, needs_replan, peers_ratio, verify
-from tests.fakes import a_fleet, a_resource
+from tests.fakes import FakeLink, SetClock, a_fleet, a_resource
 
 NOW = datetime(2014, 1, 28, 5, tzinfo=UTC)
 RULES = VerifyRules(
@@ -90,6 +94,64 @@ def test_a_reading_older_than_the_ring_changes_nothing():
 
     assert readings.latest_kw([a_resource("f1").id]) == {"f1": 50.0}
     assert readings.age(NOW + timedelta(minutes=203))[0] == 3
+
+
+def test_a_clock_that_runs_days_ahead_takes_no_other_reading_away():
+    """Its minute shares a place in the ring with one of now, for every device of the fleet."""
+    readings = Readings(a_fleet(a_resource("f1"), a_resource("f2")))
+
+    readings.take([_reading(128 * 40, 7.0, meter="m-f2")], NOW)
+    readings.take([_reading(0, 50.0)], NOW)
+
+    assert readings.latest_kw([a_resource("f1").id]) == {"f1": 50.0}
+    assert readings.odd == 1
+
+
+def test_what_a_device_calls_missing_or_stale_is_no_news():
+    readings = Readings(a_fleet(a_resource("f1")))
+
+    readings.take([_reading(0, 50.0), _reading(0, float("nan"))], NOW)
+    for quality in (Quality.MISSING, Quality.STALE):
+        readings.take([replace(_reading(1, 0.0), quality=quality)], NOW)
+
+    assert readings.latest_kw([a_resource("f1").id]) == {"f1": 50.0}
+
+
+def test_an_appliance_is_not_taken_for_the_meter_it_is_behind():
+    heater = a_resource("h1", kind=ResourceKind.WATER_HEATER)
+    readings = Readings(a_fleet(heater))
+
+    readings.take([_reading(0, 3.0, meter="m-h1")])
+    readings.take([replace(_reading(0, 2.0, meter="m-h1"), resource_id=heater.id)])
+
+    assert readings.latest_kw([heater.id]) == {"h1": 3.0}
+
+
+def test_an_old_reading_is_not_the_latest():
+    readings = Readings(a_fleet(a_resource("f1")))
+    readings.take([_reading(0, 50.0)])
+
+    assert readings.latest_kw([a_resource("f1").id], since=NOW + timedelta(minutes=5)) == {}
+
+
+async def test_a_link_that_breaks_off_is_listened_to_again(monkeypatch):
+    """Trouble of the outside never ends the process."""
+    monkeypatch.setattr(telemetry, "AGAIN_S", 0.0)
+    clock = SetClock(NOW)
+
+    class Breaking(FakeLink):
+        times = 0
+
+        async def reports(self):
+            self.times += 1
+            if self.times == 1:
+                raise DeviceError("the socket is gone")
+            yield [_reading(0, 50.0)]
+
+    readings = Readings(a_fleet(a_resource("f1")))
+    await telemetry.collect(Breaking(clock), readings, None, clock, lambda _: None)  # type: ignore[arg-type]
+
+    assert readings.received == 1
 
 
 def _reading(minute: int, kw: float, meter: str = "m-f1") -> Reading:

@@ -21,7 +21,9 @@ class FakeController:
     """Takes what the API hands it and remembers it."""
 
     def __init__(self) -> None:
-        self.config = SimpleNamespace(area=SimpleNamespace(id="riverside"))
+        self.config = SimpleNamespace(
+            area=SimpleNamespace(id="riverside"), http=SimpleNamespace(host="::1")
+        )
         self.clock = SimpleNamespace(now=lambda: datetime(2014, 1, 28, 5, 10, tzinfo=UTC))
         self.random = Random(1)
         self.taken: list[DREvent] = []
@@ -132,3 +134,25 @@ async def test_an_emergency_stop_wants_a_reason(
     assert (await client.post("/stop", json={"reason": "fire", "x": 1})).status_code == 422
     assert (await client.post("/stop", json={"reason": "fire"})).json() == {"released": 3}
     assert controller.stopped == ["fire"]
+
+
+@pytest.mark.parametrize("host", ["[::1]", "[::1]:8123", "127.0.0.1:1", "LocalHost"])
+async def test_every_way_of_naming_this_machine_is_served(client: httpx.AsyncClient, host: str):
+    assert (await client.get("/status", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "1e3", "²"])
+async def test_a_length_that_is_no_number_is_refused(client: httpx.AsyncClient, length: str):
+    answer = await client.post("/stop", headers=[(b"Content-Length", length.encode("latin-1"))])
+
+    assert answer.status_code == 413
+
+
+async def test_nobody_signs_as_the_program_itself(
+    client: httpx.AsyncClient, controller: FakeController
+):
+    for name in ("controller", " Scheduler", "a\nb"):
+        answer = await client.post("/stop", json={"reason": "drill", "actor": name})
+        assert answer.status_code == 422
+
+    assert controller.stopped == []

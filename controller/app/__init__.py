@@ -7,6 +7,7 @@ the day after, `situation` what is known now, `results` what is shown. Everythin
 handed in: this package imports no adapter and no web.
 """
 
-from controller.app.controller import Controller, Services
+from controller.app.controller import Controller
+from controller.app.wiring import Services
 
 __all__ = ["Controller", "Services"]

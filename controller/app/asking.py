@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 
 from controller.app.operating import Operating
-from controller.app.situation import Situation
+from controller.app.situation import Situation, is_stand_down
 from controller.forecast.flexibility import cohort_flexibility, site_flexibility
 from controller.model.contracts import Contract
 from controller.model.events import Timeline
@@ -120,16 +120,14 @@ class Asker:
         rule = self._rule(cohort.kind)
         fleet = self.config.fleet
         members = list(cohort.members)
-        shift = (grid.start - self.operating.grid.start) // grid.step
-        part = slice(shift, shift + grid.count)
-        loads = self.operating.homes(members)[:, part]
+        loads = self.operating.homes(members, grid)
         return cohort_flexibility(
             cohort,
             rule,
             Series(grid=grid, values=loads.mean(axis=0)),
             float(fleet.rated_kw[members].mean()),
             member_kw=loads,
-            appliance_kw=self.operating.appliances(members)[:, part],
+            appliance_kw=self.operating.appliances(members, grid),
             response_frac=self.response_frac.get(cohort.kind),
         )
 
@@ -149,7 +147,7 @@ class Asker:
         asked = {
             n.contract_id: n.kw
             for n in self.situation.notices.values()
-            if n.id not in self.situation.offers and n.reply_by > now
+            if n.id not in self.situation.offers and n.reply_by > now and not is_stand_down(n)
         }
         locked = {**asked, **self.situation.locked()}
         return {c: kw for c, kw in locked.items() if c not in self.situation.given_up}

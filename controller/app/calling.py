@@ -36,9 +36,16 @@ class Caller:
     executor: Executor
     journal: Journal
     clock: Clock
-    offsets: dict[int, timedelta] = field(default_factory=dict)
+    letting_go: bool = False
+    """True: nothing is asked any more (a stop, a cancelled event); all are given back at once."""
+    _silent: set[ResourceId] = field(default_factory=set)
+    """Those that could not be read back the last time."""
     _asked_s: float | None = None
-    _done: tuple[int, int] = (-1, -1)
+    _done: tuple[str, int] = ("", -1)
+
+    def look_again(self) -> None:
+        """Something changed who may be held: compare all again at the next step."""
+        self._done = ("", -1)
 
     def event_came(self) -> None:
         """Start the stopwatch: an event from outside came in just now."""
@@ -53,9 +60,9 @@ class Caller:
         now = self.clock.now()
         soon = now + self.config.dispatch.lead
         i = plan.grid.index(soon)
-        if self._done == (plan.revision, i) or self.executor.stopped is not None:
+        if self._done == (plan.id, i) or self.executor.stopped is not None:
             return None
-        self._done = (plan.revision, i)
+        self._done, self.letting_go = (plan.id, i), False
         self.executor.forget_ended()
         await self._freeze(plan, i, now)
         wants = self._wants(plan, soon)
@@ -64,8 +71,11 @@ class Caller:
         passed, refused = admit(
             due,
             self.config.fleet,
-            self.readings.latest_kw([w.resource_id for w in due]),
+            self.readings.latest_kw(
+                [w.resource_id for w in due], now - self.config.telemetry.stale_after
+            ),
             self.situation.barred(now),
+            self.executor.obeys,
         )
         for refusal in refused:
             await self._fail_site(refusal.resource_id, refusal.reason)
@@ -74,10 +84,10 @@ class Caller:
     async def _send(self, wants: Sequence[Wanted], plan: Plan) -> list[Receipt]:
         asked_s = self._asked_s
         if not wants or asked_s is None:
-            return await self.executor.send(wants, plan.revision)
+            return await self.executor.send(wants, plan.revision, self._still)
         self._asked_s = None
         first_s = monotonic() - asked_s
-        receipts = await self.executor.send(wants, plan.revision)
+        receipts = await self.executor.send(wants, plan.revision, self._still)
         self.situation.latency = {
             "event_to_first_command_s": round(first_s, 3),
             "all_acked_s": round(monotonic() - asked_s, 3),
@@ -85,31 +95,58 @@ class Caller:
         await self._audit(LATENCY, json.dumps(self.situation.latency))
         return receipts
 
-    async def give_back(self) -> bool:
-        """Read every device back that was ever held; release those still held; True if all free.
+    def _still(self, wants: Sequence[Wanted]) -> list[Wanted]:
+        """Looked at just before the wire: nothing was cancelled, nobody opted out meanwhile."""
+        now = self.clock.now()
+        open_, barred = {e.id for e in self.situation.open_events()}, self.situation.barred(now)
+        return [
+            w for w in wants
+            if w.event_id in open_ and w.resource_id not in barred and w.until > now
+        ]  # fmt: skip
+
+    def due_back(self, *, busy: bool) -> set[ResourceId]:
+        """Whose hold should be over by now and who was not yet seen to be free.
+
+        While the controller is `busy` with an event it asks no one again who did not answer:
+        each would hold up the others by a whole deadline.
+        """
+        owed, now = self.situation.owed(), self.clock.now()
+        if self.letting_go or self.executor.stopped is not None:
+            return owed
+        obeys = self.executor.obeys
+        over = {r for r in owed if r not in obeys or obeys[r].until <= now}
+        return over - self._silent if busy else over
+
+    async def give_back(self, due: set[ResourceId]) -> None:
+        """Read back devices whose hold should be over; release those that are still held.
 
         Devices free themselves at `until`: this is the proof, and the remedy for those that
         did not.
         """
-        commanded = set(self.situation.outcomes) - self.situation.released
-        states = await self.executor.read_back(commanded)
+        states = await self.executor.read_back(sorted(due))
         now = self.clock.now()
         held = [r for r, s in states.items() if s.mode is Mode.HELD]
         free = [r for r, s in states.items() if s.mode in (Mode.FREE, Mode.OVERRIDDEN)]
+        self._silent = {r for r, s in states.items() if s.mode is Mode.UNKNOWN} | (
+            self._silent - set(states)
+        )
         receipts = [
             Receipt(setpoint_id=None, resource_id=r, at=now, outcome=Outcome.APPLIED,
                     detail="read back as free")
             for r in free
         ]  # fmt: skip
         await self.journal.end_sending(receipts, self.executor.fence)
+        for r in free:
+            self.executor.obeys.pop(r, None)
         self.situation.take_receipts(receipts)
         if held:
             self.situation.take_receipts(await self.executor.release(held))
-        return len(free) == len(commanded)
 
     async def release_all(self) -> list[Receipt]:
-        """Emergency stop: every device that obeys us is let go now."""
-        receipts = await self.executor.release(list(self.executor.obeys))
+        """Let go of every device that obeys us or may do so (its answer was lost), now."""
+        self.letting_go = True
+        held = self.situation.owed() | set(self.executor.obeys)
+        receipts = await self.executor.release(sorted(held))
         self.situation.take_receipts(receipts)
         return receipts
 
@@ -125,7 +162,8 @@ class Caller:
                 if r not in out and self._is_home(r) and free:
                     out[r] = want
             later += plan.grid.step
-        return {r: w for r, w in out.items() if not self._given_up(r)}
+        barred = self.situation.barred(self.clock.now())
+        return {r: w for r, w in out.items() if not self._given_up(r) and r not in barred}
 
     def _given_up(self, resource_id: ResourceId) -> bool:
         """A plan's running interval may still name who has failed since it was made."""
@@ -134,14 +172,18 @@ class Caller:
     async def _drop_unwanted(
         self, plan: Plan, wants: Mapping[ResourceId, Wanted], at: datetime
     ) -> None:
-        """Release what a new plan no longer wants and what would not end by itself by then."""
-        boundary = plan.grid.at(max(0, plan.grid.index(at)))
-        slack = self.config.dispatch.release_stagger + timedelta(minutes=1)
+        """Release what a new plan no longer wants and what would not end by itself by then.
+
+        Who opted out is let go whenever the hold ends, again and again until it is done.
+        """
+        i = plan.grid.index(at)
+        boundary = plan.grid.at(i) if 0 <= i < plan.grid.count else at
+        soon = boundary + self.config.dispatch.release_stagger + timedelta(minutes=1)
+        out = self.situation.opted_out(self.clock.now())
         drop = [
-            r
-            for r, s in self.executor.obeys.items()
-            if r not in wants and s.until > boundary + slack
-        ]
+            r for r, s in self.executor.obeys.items()
+            if r not in wants and (s.until > soon or r in out)
+        ]  # fmt: skip
         if drop:
             self.situation.take_receipts(await self.executor.release(drop))
 
@@ -160,9 +202,6 @@ class Caller:
 
     async def _take(self, receipts: list[Receipt]) -> str | None:
         bad = self.situation.take_receipts(receipts)
-        for receipt in receipts:
-            if receipt.outcome is Outcome.APPLIED and self._is_home(receipt.resource_id):
-                self.situation.calls[self.config.fleet.index_of[receipt.resource_id]] += 1
         sites = [r for r in bad if not self._is_home(r.resource_id)]
         homes = [r for r in bad if self._is_home(r.resource_id)]
         for receipt in homes:
@@ -200,12 +239,9 @@ class Caller:
     def _offsets(self, plan: Plan) -> dict[int, timedelta]:
         """Each home's own release offset of the day."""
         day = plan.grid.start.astimezone(ZoneInfo(self.config.area.timezone)).date()
-        for assignment in plan.assignments:
-            for m in assignment.members:
-                if m not in self.offsets:
-                    home = self.config.fleet.resources[m].id
-                    self.offsets[m] = _offset(home, day, self.config.dispatch.release_stagger)
-        return self.offsets
+        stagger, resources = self.config.dispatch.release_stagger, self.config.fleet.resources
+        members = {m for a in plan.assignments for m in a.members}
+        return {m: _offset(resources[m].id, day, stagger) for m in members}
 
     def _is_home(self, resource_id: ResourceId) -> bool:
         return self.config.fleet[resource_id].kind in APPLIANCE_KINDS

@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Executor as Pool
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -12,47 +11,34 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from controller.app import results, settling
-from controller.app.asking import Asker
-from controller.app.calling import Caller
-from controller.app.day_ahead import DayAhead
-from controller.app.operating import Operating
-from controller.app.planner import Planner
-from controller.app.situation import Situation, load_situation
+from controller.app.day_ahead import DayAhead, local_day
+from controller.app.recall import load_situation
+from controller.app.situation import RESUMED, STOPPED, Situation
 from controller.app.steering import Steering
-from controller.app.telling import Teller
-from controller.app.watching import Watch
+from controller.app.wiring import Services, make_steering
 from controller.dispatch.executor import Executor
 from controller.dispatch.restore import restore
-from controller.errors import EventError, InputError, PeakshareError
+from controller.errors import (
+    DeviceError,
+    EventError,
+    Fault,
+    InputError,
+    MeterFileError,
+    PeakshareError,
+)
 from controller.events import check_event, may_become
 from controller.meters import import_meters, read_meter_files
-from controller.model.commands import Override, OverrideSource
-from controller.model.events import DREvent, EventStatus
-from controller.model.ids import CustomerId, EventId, LinkId, ResourceId
+from controller.model.commands import Outcome, Override, OverrideSource
+from controller.model.events import DREvent, EventSource, EventStatus
+from controller.model.ids import CustomerId, EventId, ResourceId
 from controller.model.settings import Config
-from controller.ports import Clock, Desk, Journal, Link, Telemetry
+from controller.model.time import Interval
+from controller.ports import Clock, Desk
 from controller.schedule import daily, next_fire
-from controller.telemetry import Readings, collect, keep_frames
+from controller.telemetry import AGAIN_S, Readings, collect, keep_frames
 
 log = logging.getLogger("peakshare")
 FRAMES_EVERY = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """Everything concrete, opened by the caller: the app closes nothing it did not open."""
-
-    clock: Clock
-    journal: Journal
-    telemetry: Telemetry
-    links: Mapping[LinkId, Link]
-    desks: Mapping[LinkId, Desk]
-    planner: Planner
-    threads: Pool
-    random: Random
-    feed_folder: Path
-    fence: int
-    """Taken from the journal before the links were opened."""
 
 
 @dataclass(kw_only=True)
@@ -88,7 +74,7 @@ class Controller:
             running = [tasks.create_task(_as_coroutine(one)) for one in beside]
             for link in s.links.values():
                 running.append(tasks.create_task(
-                    collect(link, self.readings, s.journal, self._on_override)
+                    collect(link, self.readings, s.journal, s.clock, self._on_override)
                 ))  # fmt: skip
             for desk in s.desks.values():
                 running.append(tasks.create_task(self._take_answers(desk)))
@@ -107,12 +93,12 @@ class Controller:
 
     async def take_event(self, event: DREvent, actor: str) -> DREvent:
         """Take an event from outside: checked, journaled, then planned for. Raises EventError."""
-        self.steering.caller.event_came()
         now = self.clock.now()
         check_event(event, now)
         if event.program_id not in self.config.programs:
             known = ", ".join(sorted(self.config.programs))
             raise EventError(f"program {event.program_id!r} is not known; programs: {known}")
+        self.steering.caller.event_came()
         await self.services.journal.save_event(event)
         await self.services.journal.audit(now, actor, "event", event.id, event.source_id)
         self.situation.events[event.id] = event
@@ -124,7 +110,6 @@ class Controller:
             "event", f"{event.source} asks up to {peak_kw:.0f} kW ({event.source_id or event.id})"
         )
         if event.status is EventStatus.APPROVED:
-            await self._prepare_for(event)
             self.steering.want_plan(f"event {event.source_id or event.id}", event.id)
         return event
 
@@ -133,8 +118,8 @@ class Controller:
         event = self._event(event_id)
         if not may_become(event.status, EventStatus.APPROVED):
             raise EventError(f"event {event_id} is {event.status}; only a draft can be approved")
+        check_event(event, self.clock.now())
         event = await self.steering.set_status(event, EventStatus.APPROVED, "approved", actor)
-        await self._prepare_for(event)
         self.steering.want_plan(f"event {event_id} approved", event_id)
         return results.event_row(event)
 
@@ -145,22 +130,38 @@ class Controller:
             raise EventError(f"event {event_id} is {event.status} and cannot be cancelled")
         event = await self.steering.set_status(event, EventStatus.CANCELLED, reason, actor)
         await self.steering.note("event", f"{event.source_id or event_id} cancelled: {reason}")
-        if self.situation.open_events():
-            self.steering.want_plan(f"event {event_id} cancelled")
-        else:
+        if event_id in self.situation.in_hand and not self.situation.open_events():
             await self.steering.caller.release_all()
+            self.steering.prove_free()
+        elif event_id in self.situation.in_hand:
+            self.steering.want_plan(f"event {event_id} cancelled")
         return results.event_row(event)
 
     async def stop_all(self, reason: str, actor: str) -> dict[str, Any]:
         """Emergency stop: from now on no command leaves but releases, which go out at once."""
-        self.executor.stopped = reason
+        self.executor.stopped = self.situation.stopped = reason
         await self.services.journal.audit(
-            self.clock.now(), actor, "stop", self.config.area.id, reason
+            self.clock.now(), actor, STOPPED, self.config.area.id, reason
         )
         receipts = await self.steering.caller.release_all()
+        await self.steering.teller.stand_down(None)
         self.steering.prove_free()
         await self.steering.note("stop", f"emergency stop by {actor}: {reason}")
-        return {"released": len(receipts), "still_held": sorted(self.executor.obeys)}
+        released = [r for r in receipts if r.outcome is Outcome.APPLIED]
+        return {"released": len(released), "still_held": sorted(self.situation.owed())}
+
+    async def resume(self, reason: str, actor: str) -> dict[str, Any]:
+        """Lift an emergency stop: open events are planned anew and commanded again."""
+        if self.situation.stopped is None:
+            raise InputError("there is no emergency stop to lift")
+        await self.services.journal.audit(
+            self.clock.now(), actor, RESUMED, self.config.area.id, reason
+        )
+        self.executor.stopped = self.situation.stopped = None
+        await self.steering.note("stop", f"emergency stop lifted by {actor}: {reason}")
+        self.steering.caller.look_again()
+        self.steering.want_plan("the emergency stop was lifted")
+        return {"stopped": False}
 
     async def shut_down(self, reason: str, actor: str) -> dict[str, Any]:
         """End the process; releases nothing (SIGTERM is the same)."""
@@ -179,13 +180,21 @@ class Controller:
             reason=reason,
         )  # fmt: skip
         await self.services.journal.save_override(override)
-        await self.executor.release([resource_id])
-        self._on_override(override)
-        return {"resource_id": resource_id, "opted_out": True, "by": actor}
+        self.situation.overrides[resource_id] = override
+        receipts = await self.executor.release([resource_id])
+        self.situation.take_receipts(receipts)
+        released = all(r.outcome is Outcome.APPLIED for r in receipts)
+        self.steering.caller.look_again()
+        self.steering.prove_free()
+        return {
+            "resource_id": resource_id, "opted_out": True, "released": released, "by": actor,
+        }  # fmt: skip
 
     async def import_meters(self, paths: Sequence[Path], actor: str) -> dict[str, Any]:
         """Import meter files whole, or nothing. Raises MeterFileError."""
         s = self.services
+        if faults := [_no_file(p) for p in paths if not p.is_file()]:
+            raise MeterFileError(f"{len(faults)} of {len(paths)} are no files", faults)
         read = await self.clock.offload(
             s.threads.submit(read_meter_files, paths, self.config.fleet.meters)
         )
@@ -209,12 +218,10 @@ class Controller:
 
     async def show_event(self, event_id: EventId) -> dict[str, Any]:
         log = await self.services.journal.event_log(self._event(event_id).id)
-        return results.event_row(self._event(event_id)) | {
-            "log": [[e.at.isoformat(), e.status, e.reason, e.actor] for e in log]
-        }
+        return results.event_page(self._event(event_id), log)
 
     async def show_plan(self) -> dict[str, Any]:
-        return results.plan(self)
+        return results.plan(self.situation.plan)
 
     async def result(self) -> dict[str, Any]:
         return await results.result(self)
@@ -233,10 +240,9 @@ class Controller:
         """After a start: devices are read back before anything is sent."""
         self.situation.take_receipts(await restore(self.executor))
         await self.day_ahead.recall()
-        open_events = self.situation.open_events()
-        if open_events:
-            await self.day_ahead.prepare(_local_date(open_events[0].span.start, self.config))
-            self._adopt()
+        if self.situation.stopped is not None:
+            await self.steering.note("stop", f"still stopped: {self.situation.stopped}")
+        elif self.situation.open_events():
             await self.steering.teller.redeliver()
             await self.steering.note("event", "the controller started again and carries on")
             self.steering.want_plan("the controller started again")
@@ -254,44 +260,58 @@ class Controller:
             except PeakshareError as error:
                 log.error("the evening run failed: %s", error)
                 await self.steering.note("fault", f"the evening run failed: {error.message}")
+            except Exception as error:  # a task's boundary: steering goes on
+                log.exception("the evening run failed")
+                await self.steering.note("fault", f"the evening run failed: {error!r}")
 
     async def evening_run(self) -> DREvent | None:
         """Forecast tomorrow and make its event; None when nothing exceeds the limit."""
         tomorrow = _local_date(self.clock.now(), self.config) + timedelta(days=1)
+        span = local_day(tomorrow, self.config.area.timezone)
+        if self._has_event(self.day_ahead.source_id(span.start)):
+            return None
         forecast = await self.day_ahead.forecast_area(tomorrow)
-        await self.day_ahead.prepare(tomorrow)
-        self._adopt()
-        event = self.day_ahead.event(forecast, self.steering.asker)
+        operating = await self.day_ahead.prepare(span)
+        event = self.day_ahead.event(forecast, replace(self.steering.asker, operating=operating))
         if event is None:
             await self.steering.note("event", "no interval of tomorrow exceeds the limit")
             return None
         return await self.take_event(event, actor="scheduler")
 
-    async def _prepare_for(self, event: DREvent) -> None:
-        """Operating forecasts must cover the event's day."""
-        operating = self.day_ahead.operating
-        if operating is None or event.span.end > operating.grid.end:
-            await self.day_ahead.prepare(_local_date(event.span.start, self.config))
-            self._adopt()
+    def _has_event(self, source_id: str) -> bool:
+        """Whether the scheduled event of that name was made already, before a restart."""
+        return any(
+            e.source is EventSource.SCHEDULER and e.source_id == source_id
+            for e in self.situation.events.values()
+        )
 
-    def _adopt(self) -> None:
-        """Hand new operating forecasts to all who use them."""
-        operating = self.day_ahead.operating
-        if operating is not None:
+    async def _prepare(self, span: Interval) -> None:
+        """Hand operating forecasts that cover `span` to all who use them."""
+        if not self.steering.caller.operating.covers(span):
+            operating = await self.day_ahead.prepare(span)
             self.steering.asker.operating = operating
             self.steering.caller.operating = operating
             self.steering.watch.operating = operating
 
     async def _take_answers(self, desk: Desk) -> None:
-        async for offer in desk.answers():
-            if reason := await self.steering.teller.take(offer):
-                self.steering.want_plan(reason)
-            else:
-                self.steering.poked.set()
+        """Answers until cancelled; a desk that breaks off is listened to again."""
+        while True:
+            try:
+                async for offer in desk.answers():
+                    if reason := await self.steering.teller.take(offer):
+                        self.steering.want_plan(reason)
+                    else:
+                        self.steering.poked.set()
+                return
+            except DeviceError as error:
+                log.error("a duty desk answers no more: %s", error)
+                await asyncio.sleep(AGAIN_S)
 
     def _on_override(self, override: Override) -> None:
         self.situation.overrides[override.resource_id] = override
-        self.executor.obeys.pop(override.resource_id, None)
+        if override.source is OverrideSource.DEVICE:
+            self.executor.obeys.pop(override.resource_id, None)
+        self.steering.caller.look_again()
 
     def _event(self, event_id: EventId) -> DREvent:
         if event_id not in self.situation.events:
@@ -307,39 +327,24 @@ async def make_controller(config: Config, services: Services) -> Controller:
     readings = Readings(config.fleet)
     executor = Executor(
         journal=s.journal, links=s.links, fleet=config.fleet, clock=s.clock,
-        rules=config.dispatch, random=s.random, fence=s.fence,
+        rules=config.dispatch, random=s.random, fence=s.fence, stopped=situation.stopped,
     )  # fmt: skip
     day_ahead = DayAhead(
         config=config, journal=s.journal, telemetry=s.telemetry, clock=s.clock,
         threads=s.threads, feed_folder=s.feed_folder, random=s.random,
     )  # fmt: skip
-    return Controller(
+    controller = Controller(
         config=config, services=services, situation=situation, day_ahead=day_ahead,
         readings=readings, executor=executor,
-        steering=_steering(config, services, situation, readings, executor),
+        steering=make_steering(config, services, situation, readings, executor),
     )  # fmt: skip
+    controller.steering.prepare = controller._prepare
+    return controller
 
 
-def _steering(
-    config: Config, s: Services, situation: Situation, readings: Readings, executor: Executor
-) -> Steering:
-    nothing = Operating.empty(config.fleet, s.clock.now())
-    return Steering(
-        config=config,
-        situation=situation,
-        journal=s.journal,
-        clock=s.clock,
-        planner=s.planner,
-        asker=Asker(config=config, situation=situation, operating=nothing, random=s.random),
-        teller=Teller(
-            config=config, situation=situation, journal=s.journal, desks=s.desks, clock=s.clock
-        ),
-        caller=Caller(
-            config=config, situation=situation, operating=nothing, readings=readings,
-            executor=executor, journal=s.journal, clock=s.clock,
-        ),
-        watch=Watch(config=config, situation=situation, operating=nothing, readings=readings),
-    )  # fmt: skip
+def _no_file(path: Path) -> Fault:
+    """A pipe or a device would hold a thread for ever."""
+    return Fault(file=str(path), place="file", value="not a regular file", expected="a meter file")
 
 
 async def _as_coroutine(make: Callable[[], Awaitable[None]]) -> None:

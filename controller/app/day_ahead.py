@@ -25,6 +25,8 @@ from controller.ports import Clock, Journal, Telemetry
 HISTORY_DAYS = 60
 HALF_WINDOW = timedelta(hours=2)
 STALE = timedelta(hours=3)
+KEEP_MADE = 2
+"""Operating forecasts that are kept: of the day in hand and of the one that comes."""
 
 
 @dataclass(kw_only=True)
@@ -38,13 +40,23 @@ class DayAhead:
     threads: Executor
     feed_folder: Path
     random: Random
-    operating: Operating | None = field(default=None, init=False)
+    _made: dict[Interval, Operating] = field(default_factory=dict, init=False)
     forecast: Forecast | None = field(default=None, init=False)
 
-    async def prepare(self, day: date) -> Operating:
-        """Operating forecasts of every resource for `day`, from meters up to now."""
+    async def prepare(self, span: Interval) -> Operating:
+        """Operating forecasts of every resource over the local days of `span`.
+
+        From the meters up to now; those made already are kept. Raises InputError without history
+        or feed.
+        """
+        whole = local_days(span, self.config.area.timezone)
+        if whole not in self._made:
+            operating = await self._make(whole)
+            self._made = dict([*self._made.items(), (whole, operating)][-KEEP_MADE:])
+        return self._made[whole]
+
+    async def _make(self, span: Interval) -> Operating:
         zone = self.config.area.id
-        span = local_day(day, self.config.area.timezone)
         known = await self.telemetry.span("meter", zone)
         if known is None:
             raise InputError(
@@ -53,12 +65,14 @@ class DayAhead:
             )
         until = min(self.clock.now(), span.start, known.end + QUARTER_HOUR)
         since = max(known.start, until - timedelta(days=HISTORY_DAYS))
+        if until <= since:
+            raise InputError("the meter history begins after the day that is to be forecast")
         history = await self.telemetry.frames("meter", zone, Interval(start=since, end=until))
         feed = await self._feed()
         work = self.threads.submit(make_operating, self.config, history, feed, span)
-        self.operating = await self.clock.offload(work)
-        await recall_frozen(self.operating, self.journal)
-        return self.operating
+        operating = await self.clock.offload(work)
+        await recall_frozen(operating, self.journal)
+        return operating
 
     async def forecast_area(self, day: date) -> Forecast:
         """The area's load for `day`, issued now; kept in the journal."""
@@ -101,13 +115,17 @@ class DayAhead:
         return DREvent(
             id=EventId(new_uuid7(now, self.random)),
             source=EventSource.SCHEDULER,
-            source_id=f"peak-shaving {target.grid.start.date().isoformat()}",
+            source_id=self.source_id(target.grid.start),
             program_id=shaving.program_id,
             zone=self.config.area.id,
             target=target,
             notified_at=now,
             priority=100,
         )
+
+    def source_id(self, at: datetime) -> str:
+        """What the scheduled event of the local day of `at` is called."""
+        return f"peak-shaving {at.astimezone(ZoneInfo(self.config.area.timezone)).date()}"
 
     def _require_fresh(self, feed: Feed, grid: Grid) -> None:
         """A forecast from yesterday's feed would be a lie about today."""
@@ -126,6 +144,15 @@ class DayAhead:
 
     async def _feed(self) -> Feed:
         return await self.clock.offload(self.threads.submit(read_feed, self.feed_folder))
+
+
+def local_days(span: Interval, timezone: str) -> Interval:
+    """The whole local days that `span` touches."""
+    zone = ZoneInfo(timezone)
+    first, last = span.start.astimezone(zone), (span.end - QUARTER_HOUR).astimezone(zone)
+    return Interval(
+        start=local_day(first.date(), timezone).start, end=local_day(last.date(), timezone).end
+    )
 
 
 def local_day(day: date, timezone: str) -> Interval:

@@ -52,13 +52,25 @@ class Operating:
     def sites(self) -> Mapping[ResourceId, Series]:
         return {r.id: self.site(r.id) for r in self.fleet if r.kind not in APPLIANCE_KINDS}
 
-    def homes(self, members: Sequence[int]) -> NDArray[np.float64]:
-        """(len(members), grid.count) load of homes if they were not called."""
-        return self.kw[list(members)] * self._ratios(members)
+    def covers(self, span: Interval) -> bool:
+        """Whether the forecast reaches over the whole of `span`."""
+        return self.grid.start <= span.start and span.end <= self.grid.end
 
-    def appliances(self, members: Sequence[int]) -> NDArray[np.float64]:
-        """(len(members), grid.count) what their appliances would draw."""
-        return self.appliance_kw[list(members)] * self._ratios(members)
+    def homes(self, members: Sequence[int], grid: Grid) -> NDArray[np.float64]:
+        """(len(members), grid.count) load of homes if they were not called; NaN where unknown."""
+        return self._on(grid, self.kw[list(members)] * self._ratios(members))
+
+    def appliances(self, members: Sequence[int], grid: Grid) -> NDArray[np.float64]:
+        """(len(members), grid.count) what their appliances would draw; NaN where unknown."""
+        return self._on(grid, self.appliance_kw[list(members)] * self._ratios(members))
+
+    def _on(self, grid: Grid, kw: NDArray[np.float64]) -> NDArray[np.float64]:
+        out = np.full((len(kw), grid.count), np.nan)
+        shift = (grid.start - self.grid.start) // grid.step
+        lo, hi = max(0, -shift), min(grid.count, self.grid.count - shift)
+        if hi > lo:
+            out[:, lo:hi] = kw[:, lo + shift : hi + shift]
+        return out
 
     def _ratios(self, members: Sequence[int]) -> NDArray[np.float64]:
         ratios = [self.ratio.get(self.fleet.resources[m].kind, 1.0) for m in members]
@@ -92,8 +104,11 @@ async def recall_frozen(operating: Operating, journal: Journal) -> None:
     for resource in operating.fleet:
         if resource.kind not in APPLIANCE_KINDS:
             for forecast in await journal.forecasts(ZoneId(resource.id)):
-                if forecast.grid == operating.grid:
-                    operating.frozen[resource.id] = forecast.median
+                if forecast.grid.start == operating.grid.start:
+                    kept = forecast.median.on(operating.grid).values
+                    made = operating.kw[operating.fleet.index_of[resource.id]]
+                    values = np.where(np.isfinite(kept), kept, made)
+                    operating.frozen[resource.id] = Series(grid=operating.grid, values=values)
 
 
 def as_forecast(series: Series, now: datetime) -> Forecast:

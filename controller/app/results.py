@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,11 +10,12 @@ import numpy as np
 from controller.app import settling
 from controller.app.reporting import report_section
 from controller.errors import InputError
-from controller.events import superseded_in
+from controller.events import superseded_in, timeline
 from controller.model.commands import Mode, Outcome
-from controller.model.events import DREvent, EventStatus, Timeline
+from controller.model.events import DREvent, Timeline
 from controller.model.plans import Plan
 from controller.plan.explain import summary
+from controller.ports import EventLogEntry
 
 if TYPE_CHECKING:
     from controller.app.controller import Controller
@@ -35,6 +37,12 @@ def event_row(event: DREvent) -> dict[str, Any]:
         "peak_kw": float(event.target.values.max()),
         "target_kw": [float(v) for v in event.target.values],
     }
+
+
+def event_page(event: DREvent, log: Sequence[EventLogEntry]) -> dict[str, Any]:
+    """One event with its log."""
+    rows = [[e.at.isoformat(), e.status, e.reason, e.actor] for e in log]
+    return event_row(event) | {"log": rows}
 
 
 def status(controller: Controller) -> dict[str, Any]:
@@ -63,11 +71,10 @@ def status(controller: Controller) -> dict[str, Any]:
     }
 
 
-def plan(controller: Controller) -> dict[str, Any]:
-    """The plan in force, with a reason for everyone chosen or left."""
-    plan_ = controller.situation.plan
+def plan(plan_: Plan | None) -> dict[str, Any]:
+    """A plan, with a reason for everyone chosen or left."""
     if plan_ is None:
-        return {"plan": None, "lines": ["no plan yet"]}
+        return {"plan": None, "reasons": [], "lines": ["no plan yet"]}
     return {
         "plan": {
             "id": plan_.id,
@@ -137,12 +144,13 @@ def _forecast(controller: Controller) -> dict[str, Any] | None:
 
 
 def _events(controller: Controller, day: settling.Day | None) -> list[dict[str, Any]]:
-    situation, line = controller.situation, controller.situation.timeline()
-    plan_ = situation.plan
-    if line is None or plan_ is None:
-        return [event_row(e) | {"replans": 0, "intervals": []} for e in situation.events.values()]
+    """The events of the day that is shown."""
+    events = settling.shown_day(controller)
+    line, played = timeline(events), controller.situation.of_day(events)
+    if line is None or played is None:
+        return [event_row(e) | {"replans": 0, "intervals": []} for e in events]
     committed = sum(
-        (s.on(line.grid).values for s in plan_.committed_kw().values()),
+        (s.on(line.grid).values for s in played.plan.committed_kw().values()),
         np.zeros(line.grid.count),
     )
     delivered = day.delivered_kw() if day else np.full(line.grid.count, np.nan)
@@ -152,8 +160,7 @@ def _events(controller: Controller, day: settling.Day | None) -> list[dict[str, 
             "replans": _replans(controller, e),
             "intervals": _intervals(e, line, committed, delivered),
         }
-        for e in situation.events.values()
-        if e.status is not EventStatus.CANCELLED
+        for e in events
     ]
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from controller.app.operating import regular
+from controller.app.situation import Played
 from controller.baseline.baselines import baselines, used_kw
 from controller.baseline.days import MeterDays, local_days
 from controller.errors import InputError
+from controller.events import EventDay, timeline
 from controller.model.contracts import BaselineRule, Program
 from controller.model.events import EventStatus, Timeline
 from controller.model.ids import ContractId, CustomerId, EventId, MeterId
@@ -23,6 +25,7 @@ from controller.model.plans import Plan
 from controller.model.resources import APPLIANCE_KINDS
 from controller.model.settings import Config
 from controller.model.time import QUARTER_HOUR, Interval, Series
+from controller.ports import Frames
 from controller.settle.page import statement_html
 from controller.settle.reconcile import reconcile
 from controller.settle.settle import Settlement, settle_event, settle_performances
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 LOOKBACK = timedelta(days=60)
 HOME_NOTICE = timedelta(minutes=60)
 """Homes are told an hour ahead: their morning until then is unaffected."""
+
+UNSETTLED = frozenset({EventStatus.ENDED, EventStatus.PROVISIONAL})
+ENDED = UNSETTLED | {EventStatus.SETTLED}
 
 Committed = Mapping[tuple[ContractId, MeterId], Series]
 
@@ -67,76 +73,128 @@ class Day:
 
 
 async def settle(controller: Controller, actor: str) -> dict[str, Any]:
-    """Settle every event that has ended; settling again posts nothing new."""
-    ended = [
-        e
-        for e in controller.situation.events.values()
-        if e.status in (EventStatus.ENDED, EventStatus.PROVISIONAL, EventStatus.SETTLED)
-    ]
-    if not ended:
+    """Settle every event that has ended; settling again posts nothing new.
+
+    Day by day: those not settled yet, and the last one again. A day whose meters are not there
+    yet waits; InputError if that is so of all of them.
+    """
+    ended = [d for d in controller.situation.days() if any(e.status in ENDED for e in d)]
+    due = [d for d in ended if d is ended[-1] or any(e.status in UNSETTLED for e in d)]
+    if not due:
         return {"events": 0, "posted": 0}
-    day = await settled_day(controller)
+    settled, waiting = [], []
+    for events in due:
+        try:
+            settled.append(await settled_day(controller, events))
+        except InputError as error:
+            waiting.append(error)
+    if not settled:
+        raise waiting[0]
+    posted = sum([await _post(controller, day, actor) for day in settled])
     journal, now = controller.services.journal, controller.clock.now()
-    posted = 0
-    for event, settlement in zip(ended, day.settlements, strict=True):
+    await journal.audit(now, actor, "settle", controller.config.area.id, f"{posted} transfers")
+    sums = [await totals(controller, day) for day in settled]
+    return {
+        "events": sum(len(day.settlements) for day in settled),
+        "posted": posted,
+        "waiting": [error.message for error in waiting],
+        **{key: _sum(key, sums) for key in sums[0]},
+    }
+
+
+async def _post(controller: Controller, day: Day, actor: str) -> int:
+    """Keep and post a day's settlements; how many transfers were new."""
+    journal, posted = controller.services.journal, 0
+    for settlement in day.settlements:
         await journal.save_settlement(
-            event.id, settlement.version, settlement.baselines, settlement.performances
+            settlement.event_id, settlement.version, settlement.baselines, settlement.performances
         )
-        posted += await journal.post(settlement.transfers, now)
-        if event.status is not EventStatus.SETTLED:
+        posted += await journal.post(settlement.transfers, controller.clock.now())
+        event = controller.situation.events[settlement.event_id]
+        if event.status in UNSETTLED:
             await controller.steering.set_status(
                 event, EventStatus.SETTLED, "settled from its meters", actor
             )
-    await journal.audit(now, actor, "settle", controller.config.area.id, f"{posted} transfers")
-    return {"events": len(ended), "posted": posted} | await totals(controller, day)
+    return posted
 
 
-async def settled_day(controller: Controller) -> Day:
-    """Baselines, meters and settlements of the day in force. Raises InputError without meters."""
-    config, plan = controller.config, controller.situation.plan
-    line = controller.situation.timeline()
-    if plan is None or line is None:
+def _sum(key: str, rows: list[dict[str, Any]]) -> Any:
+    """Over days; the ledger is one, and its length does not add up."""
+    if key == "transfers":
+        return rows[-1][key]
+    total = rows[0][key]
+    for row in rows[1:]:
+        total = total + row[key]
+    return total
+
+
+def shown_day(controller: Controller) -> EventDay:
+    """The last event day that has begun; the one in hand where none has."""
+    begun = [
+        d for d in controller.situation.days()
+        if any(e.status in ENDED or e.status is EventStatus.ACTIVE for e in d)
+    ]  # fmt: skip
+    return begun[-1] if begun else controller.situation.today
+
+
+async def settled_day(controller: Controller, events: EventDay | None = None) -> Day:
+    """Baselines, meters and settlements of an event day, by default of the one to be shown.
+
+    Raises InputError without a plan or meters.
+    """
+    events = shown_day(controller) if events is None else events
+    played, line = controller.situation.of_day(events), timeline(events)
+    if played is None or line is None:
         raise InputError("there is no planned event to settle")
-    committed = who_was_called(config, plan, line, controller)
-    history = await _history(controller, line)
+    history = await _history(controller, line.grid.span)
+    excluded = _other_event_days(controller, line)
+    work = controller.services.threads.submit(
+        _settled, controller.config, events, line, played, history, excluded,
+        _told_at(controller, events),
+    )  # fmt: skip
+    return await controller.clock.offload(work)
+
+
+def _settled(
+    config: Config,
+    events: EventDay,
+    line: Timeline,
+    played: Played,
+    history: Frames,
+    excluded: Mapping[date, str],
+    told_at: Mapping[ContractId, datetime],
+) -> Day:
+    """CPU only: call it off the loop."""
+    committed = who_was_called(config, played, line)
     grid, kw = regular(history)
     index = config.fleet.meter_index_of
     called = sorted({meter_id for _, meter_id in committed})
-    metered = {
-        m: Series(grid=grid, values=kw[index[m]]).on(line.grid) for m in called
-    }  # fmt: skip
+    metered = {m: Series(grid=grid, values=kw[index[m]]).on(line.grid) for m in called}
     days = local_days(
         tuple(m.id for m in config.fleet.meters), history.times, history.values,
         config.area.timezone,
     )  # fmt: skip
-    excluded = _other_event_days(controller, line)
-    work = controller.services.threads.submit(_baselines, config, committed, days, line, excluded)
-    day = Day(
-        line=line, plan=plan, committed=committed, metered=metered, history=days,
-        baselines=await controller.clock.offload(work),
-    )  # fmt: skip
-    over = {EventStatus.ENDED, EventStatus.PROVISIONAL, EventStatus.SETTLED}
-    day.settlements.extend(
+    made = _baselines(config, committed, days, line, excluded, told_at)
+    settlements = [
         settle_event(
-            event.id,
-            timeline=line,
-            contracts=config.contracts,
-            programs=config.programs,
-            meters={m.id: m for m in config.fleet.meters},
-            baselines=day.baselines,
-            metered=metered,
+            event.id, timeline=line, contracts=config.contracts, programs=config.programs,
+            meters={m.id: m for m in config.fleet.meters}, baselines=made, metered=metered,
             committed=committed,
         )
-        for event in controller.situation.events.values()
-        if event.status in over
-    )
-    return day
+        for event in events
+        if event.status in ENDED
+    ]  # fmt: skip
+    return Day(
+        line=line, plan=played.plan, committed=committed, metered=metered, history=days,
+        baselines=made, settlements=settlements,
+    )  # fmt: skip
 
 
 async def totals(controller: Controller, day: Day) -> dict[str, Any]:
     """Rebate, points, customers and the independent recomputation's disagreements."""
     transfers = await controller.services.journal.transfers()
-    disagreements = reconciled(controller, day, transfers)
+    work = controller.services.threads.submit(reconciled, controller, day, transfers)
+    disagreements = await controller.clock.offload(work)
     paid = [t for s in day.settlements for t in s.transfers]
     sign = {"penalty": -1}
     return {
@@ -202,36 +260,49 @@ async def statement_page(controller: Controller, customer_id: CustomerId) -> str
             ))  # fmt: skip
     made = statement(
         config.customers[customer_id], settlements, contracts=config.contracts,
-        programs=config.programs, meters=meters, made_at=controller.clock.now(),
+        programs=config.programs, meters=meters, made_at=await _settled_at(controller),
         config_hash=config.hash,
     )  # fmt: skip
-    line = controller.situation.timeline()
     used: dict[tuple[EventId, MeterId], Mapping[date, Series]] = {}
-    if line is not None and made.baselines:
-        history = await _history(controller, line)
+    if made.baselines:
+        spans = [b.series.grid.span for b in made.baselines]
+        history = await _history(controller, Interval(
+            start=min(s.start for s in spans), end=max(s.end for s in spans)
+        ))  # fmt: skip
         days = local_days(
             tuple(m.id for m in config.fleet.meters), history.times, history.values,
             config.area.timezone,
         )  # fmt: skip
         used = {(b.event_id, b.meter_id): used_kw(days, b) for b in made.baselines if b.event_id}
     return statement_html(
-        made, contracts=config.contracts, programs=config.programs, used_days=used
-    )
+        made, contracts=config.contracts, programs=config.programs, used_days=used,
+        disclaimer=config.area.disclaimer,
+    )  # fmt: skip
 
 
-def who_was_called(config: Config, plan: Plan, line: Timeline, controller: Controller) -> Committed:
+async def _settled_at(controller: Controller) -> datetime:
+    """When the last event was settled: a statement printed later says the same."""
+    at = [
+        entry.at
+        for event in controller.situation.events.values()
+        for entry in await controller.services.journal.event_log(event.id)
+        if entry.status is EventStatus.SETTLED
+    ]
+    return max(at, default=controller.clock.now())
+
+
+def who_was_called(config: Config, played: Played, line: Timeline) -> Committed:
     """KW committed per contract and meter on the timeline; homes that never took it left out."""
     out: dict[tuple[ContractId, MeterId], np.ndarray] = defaultdict(
         lambda: np.zeros(line.grid.count)
     )
-    fleet = config.fleet
+    fleet, plan = config.fleet, played.plan
     for commitment in plan.commitments:
         kw = np.nan_to_num(commitment.kw.on(line.grid).values)
         rated = np.array([fleet[r].rated_kw for r in commitment.resource_ids])
         for r, share in zip(commitment.resource_ids, rated / rated.sum(), strict=True):
             if kw.any():
                 out[commitment.contract_id, fleet[r].meter_id] += kw * share
-    took = set(controller.situation.outcomes) - set(controller.situation.lost)
     for assignment in plan.assignments:
         each = np.nan_to_num(assignment.kw_each.on(line.grid).values)
         held = np.zeros(line.grid.count)
@@ -239,7 +310,7 @@ def who_was_called(config: Config, plan: Plan, line: Timeline, controller: Contr
         held[run] = np.maximum(each[run], 0.0)
         for member in assignment.members:
             resource = fleet.resources[member]
-            if resource.id in took and held.any():
+            if resource.id in played.took and held.any():
                 out[assignment.contract_id, resource.meter_id] += held
     return {k: Series(grid=line.grid, values=v) for k, v in out.items()}
 
@@ -250,6 +321,7 @@ def _baselines(
     days: MeterDays,
     line: Timeline,
     excluded: Mapping[date, str],
+    told_at: Mapping[ContractId, datetime],
 ) -> dict[MeterId, Baseline]:
     """Each called meter's contractual baseline, from its first call to the end of the timeline."""
     by_rule: dict[BaselineRule, list[tuple[MeterId, Program, Interval, datetime]]] = defaultdict(
@@ -261,8 +333,9 @@ def _baselines(
         start = line.grid.at(int(np.flatnonzero(kw.values > 0)[0]))
         home = config.fleet[contract.resource_ids[0]].kind in APPLIANCE_KINDS
         notice = HOME_NOTICE if home else contract.notice
+        learnt_at = told_at.get(contract_id, start - notice)
         span = Interval(start=start, end=line.grid.end)
-        by_rule[program.baseline].append((meter_id, program, span, start - notice))
+        by_rule[program.baseline].append((meter_id, program, span, learnt_at))
     out: dict[MeterId, Baseline] = {}
     for rule, rows in by_rule.items():
         made = baselines(
@@ -277,18 +350,29 @@ def _baselines(
     return out
 
 
-async def _history(controller: Controller, line: Timeline) -> Any:
-    """Meter frames from the look-back to the end of the event day."""
+async def _history(controller: Controller, called: Interval) -> Frames:
+    """Meter frames from the look-back to the end of the day on which `called` ends."""
     zone = ZoneInfo(controller.config.area.timezone)
-    end = line.grid.end.astimezone(zone).replace(hour=0, minute=0) + timedelta(days=1)
-    span = Interval(start=line.grid.start - LOOKBACK, end=end.astimezone(line.grid.start.tzinfo))
+    end = called.end.astimezone(zone).replace(hour=0, minute=0) + timedelta(days=1)
+    span = Interval(start=called.start - LOOKBACK, end=end.astimezone(UTC))
     frames = await controller.services.telemetry.frames("meter", controller.config.area.id, span)
-    if not frames.times or max(frames.times) + QUARTER_HOUR < line.grid.end:
+    if not frames.times or max(frames.times) + QUARTER_HOUR < called.end:
         raise InputError(
             "the event's meter readings are not there yet",
             hint="Import the metering operator's file with `peakshare meter import`.",
         )
     return frames
+
+
+def _told_at(controller: Controller, events: EventDay) -> dict[ContractId, datetime]:
+    """When each told contract first learnt of a call that day: an earlier morning is no sample."""
+    ids = {e.id for e in events}
+    told: dict[ContractId, datetime] = {}
+    for notice in controller.situation.notices.values():
+        if notice.event_id in ids:
+            first = told.get(notice.contract_id, notice.sent_at)
+            told[notice.contract_id] = min(first, notice.sent_at)
+    return told
 
 
 def _other_event_days(controller: Controller, line: Timeline) -> dict[date, str]:

@@ -1,21 +1,26 @@
-"""What the controller knows now: folds over the journal, rebuilt whole after a restart."""
+"""What the controller knows now: folds over the journal, rebuilt whole after a restart.
 
-import json
+One event day is in hand at a time (`controller.events.event_days`): its plan is in force, its
+notices are out, its failures count. The next is taken in hand when nothing of it is open any
+more; what settlement needs of an earlier one is kept in `played`.
+"""
+
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from controller.events import OVER, timeline
+import numpy as np
+
+from controller.events import CLOSED, EventDay, event_days, timeline
 from controller.model.commands import Outcome, Override, Receipt
 from controller.model.contracts import ContractUse
-from controller.model.events import Answer, DREvent, EventStatus, Notice, Offer, Timeline
+from controller.model.events import Answer, DREvent, Notice, Offer, Timeline
 from controller.model.ids import ContractId, EventId, ResourceId
 from controller.model.plans import Plan
 from controller.model.resources import APPLIANCE_KINDS
 from controller.model.settings import Config
 from controller.model.time import Series
-from controller.ports import Journal
 
 GAVE_UP = "gave up"
 """Audit action: a contract is not called again today; the subject is its id."""
@@ -23,6 +28,15 @@ LATENCY = "latency"
 """Audit action: real seconds from the last event's coming in, as JSON."""
 NOTE = "note:"
 """Audit actions that begin so are happenings; the kind follows."""
+STOPPED = "stop"
+RESUMED = "resume"
+"""Audit actions: an emergency stop, and its end."""
+TURNED = "event day"
+"""Audit action: an event day was taken in hand; the text is one of its events."""
+PLAN_AHEAD = timedelta(hours=36)
+"""A day is taken in hand no earlier: what is known of weather and load ends there."""
+KEEP_DAYS = 14
+"""So many earlier event days can be settled without reading the journal again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,27 +49,47 @@ class Happening:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """What settlement needs of an event day: its last plan, and who took a command in it."""
+
+    plan: Plan
+    took: frozenset[ResourceId]
+
+
 @dataclass(kw_only=True)
 class Situation:
-    """Events, plans, answers, opt-outs and failures of the running controller."""
+    """Events, and of the day in hand: plans, answers, failures, commands."""
 
     config: Config
     events: dict[EventId, DREvent] = field(default_factory=dict)
+    """All there ever were."""
+    in_hand: set[EventId] = field(default_factory=set)
+    """The events of the day in hand, cancelled ones included."""
     plans: list[Plan] = field(default_factory=list)
     notices: dict[str, Notice] = field(default_factory=dict)
     offers: dict[str, Offer] = field(default_factory=dict)
-    overrides: dict[ResourceId, Override] = field(default_factory=dict)
     given_up: dict[ContractId, str] = field(default_factory=dict)
     lost: dict[ResourceId, str] = field(default_factory=dict)
     """Homes that refused or could not be reached: left out of cohorts."""
     outcomes: dict[ResourceId, Outcome] = field(default_factory=dict)
     """The last outcome of each commanded resource."""
+    took: set[ResourceId] = field(default_factory=set)
+    """Resources that ever took a command of this day."""
     released: set[ResourceId] = field(default_factory=set)
-    calls: Counter[int] = field(default_factory=Counter)
-    """Fleet index → times called, for rotation."""
     happenings: list[Happening] = field(default_factory=list)
     latency: dict[str, float] = field(default_factory=dict)
     """Real seconds from the last event's coming in to its first command and last receipt."""
+
+    overrides: dict[ResourceId, Override] = field(default_factory=dict)
+    """Whatever the day."""
+    stopped: str | None = None
+    """The reason of an emergency stop that nobody has lifted."""
+    played: list[Played] = field(default_factory=list)
+    calls: Counter[int] = field(default_factory=Counter)
+    """Fleet index → times called on earlier days, for rotation and the season's limit."""
+    used: dict[ContractId, ContractUse] = field(default_factory=dict)
+    """Budgets spent on earlier days."""
 
     @property
     def plan(self) -> Plan | None:
@@ -67,24 +101,61 @@ class Situation:
         """The day-ahead plan."""
         return self.plans[0] if self.plans else None
 
+    def days(self) -> tuple[EventDay, ...]:
+        """Every event day, in order of time."""
+        return event_days(self.events.values(), self.config.area.timezone)
+
+    @property
+    def today(self) -> EventDay:
+        """The event day in hand; events that join it later included."""
+        return next((d for d in self.days() if any(e.id in self.in_hand for e in d)), ())
+
+    def turn(self, now: datetime) -> bool:
+        """Take the next event day in hand if nothing of this one is open; True if it changed.
+
+        Devices that were not yet read back as free stay owed, whatever day commanded them.
+        """
+        if self.open_events():
+            self.in_hand |= {e.id for e in self.today}
+            return False
+        coming = next((d for d in self.days() if _may_begin(d, now)), None)
+        if coming is None or any(e.id in self.in_hand for e in coming):
+            self.in_hand |= {e.id for e in coming or ()}
+            return False
+        self._put_away()
+        self.take_in_hand(coming)
+        return True
+
+    def take_in_hand(self, day: EventDay) -> None:
+        """From now on this is today; of what happened, what came after yesterday's end stays."""
+        if ended := [e.span.end for e in self.today]:
+            self.happenings = [h for h in self.happenings if h.at >= max(ended)]
+        self.in_hand = {e.id for e in day}
+        self.given_up.clear()
+
     def timeline(self) -> Timeline | None:
-        """Who rules when, over every event of the day that is not cancelled."""
-        return timeline(self.events.values())
+        """Who rules when on the day in hand; None when nothing is asked."""
+        return timeline(self.today)
 
     def open_events(self) -> list[DREvent]:
-        """Events that can still be commanded for."""
-        closed = OVER | {EventStatus.DRAFT, EventStatus.CANCELLED}
-        return [e for e in self.events.values() if e.status not in closed]
+        """Events of the day in hand that can still be commanded for."""
+        return [e for e in self.today if e.status not in CLOSED]
+
+    def owed(self) -> set[ResourceId]:
+        """Everyone who was commanded and not yet given back, or not yet seen to be free."""
+        return set(self.outcomes) - self.released
 
     def barred(self, now: datetime) -> dict[ResourceId, str]:
         """Resources that must not be commanded, and why."""
-        out = dict(self.lost)
-        out |= {
+        return dict(self.lost) | self.opted_out(now)
+
+    def opted_out(self, now: datetime) -> dict[ResourceId, str]:
+        """Resources of the fleet whose customers have taken them back."""
+        return {
             r: f"opted out ({o.source})"
             for r, o in self.overrides.items()
-            if o.until is None or o.until > now
+            if (o.until is None or o.until > now) and r in self.config.fleet.index_of
         }
-        return out
 
     def excluded(self, now: datetime) -> dict[ContractId, str]:
         """Contracts a plan may not call: protected, opted out, given up today, or no answer."""
@@ -110,8 +181,16 @@ class Situation:
         return {c: kw for c, kw in out.items() if c not in self.given_up}
 
     def use(self) -> Mapping[ContractId, ContractUse]:
-        """Budgets spent before today (the journal's earlier events); today's runs are planned."""
-        return {c: ContractUse(contract_id=c) for c in self.config.contracts}
+        """Budgets spent before the day in hand; today's runs are in its plan."""
+        return {c: self.used.get(c, ContractUse(contract_id=c)) for c in self.config.contracts}
+
+    def of_day(self, day: EventDay) -> Played | None:
+        """Plan and takers of an event day; None where it was never planned."""
+        ids = {e.id for e in day}
+        if ids & self.in_hand:
+            plan = self.plan
+            return None if plan is None else Played(plan=plan, took=frozenset(self.took))
+        return next((p for p in reversed(self.played) if ids & ruled(p.plan)), None)
 
     def take_receipts(self, receipts: Iterable[Receipt]) -> list[Receipt]:
         """Fold receipts in; returns those that mean a resource is not to be counted on."""
@@ -123,6 +202,8 @@ class Situation:
                 continue
             self.outcomes[receipt.resource_id] = receipt.outcome
             self.released.discard(receipt.resource_id)
+            if receipt.outcome in (Outcome.APPLIED, Outcome.LATE):
+                self.took.add(receipt.resource_id)
             if receipt.outcome in (Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.OVERRIDDEN):
                 bad.append(receipt)
         return bad
@@ -130,37 +211,46 @@ class Situation:
     def note(self, at: datetime, kind: str, text: str) -> None:
         self.happenings.append(Happening(at=at, kind=kind, text=text))
 
+    def _put_away(self) -> None:
+        if self.plan is not None:
+            self.remember(Played(plan=self.plan, took=frozenset(self.took)))
+        owed = self.owed()
+        self.outcomes = {r: o for r, o in self.outcomes.items() if r in owed}
+        self.plans.clear()
+        self.notices.clear()
+        self.offers.clear()
+        self.lost.clear()
+        self.took.clear()
+        self.released.clear()
 
-async def load_situation(config: Config, journal: Journal) -> Situation:
-    """Rebuild the situation from the journal: nothing else remembers anything."""
-    situation = Situation(config=config)
-    situation.events = {e.id: e for e in await journal.events()}
-    situation.plans = list(await journal.plans())
-    situation.notices = {n.id: n for n in await journal.notices()}
-    situation.offers = {o.notice_id: o for o in await journal.offers()}
-    situation.overrides = {o.resource_id: o for o in await journal.overrides()}
-    for command in await journal.commands():
-        if command.outcome is not None:
-            situation.outcomes[command.setpoint.resource_id] = command.outcome
-    situation.released = {
-        r.resource_id for r in await journal.releases() if r.outcome is Outcome.APPLIED
-    }
-    for at, _actor, action, subject, text in await journal.audit_log():
-        if action == GAVE_UP:
-            situation.given_up[ContractId(subject)] = text
-        elif action == LATENCY:
-            situation.latency = json.loads(text)
-        elif action.startswith(NOTE):
-            situation.note(at, action.removeprefix(NOTE), text)
-    _recall_homes(situation)
-    return situation
+    def remember(self, played: Played) -> None:
+        """Keep an earlier day for its settlement, and what it used up of everyone's limits."""
+        self.played = [*self.played, played][-KEEP_DAYS:]
+        plan = played.plan
+        self.calls.update(m for a in plan.assignments for m in a.members)
+        for commitment in plan.commitments:
+            on = commitment.kw.values > 0
+            before = self.used.get(commitment.contract_id) or ContractUse(
+                contract_id=commitment.contract_id
+            )
+            self.used[commitment.contract_id] = ContractUse(
+                contract_id=commitment.contract_id,
+                calls_season=before.calls_season
+                + int(np.count_nonzero(np.diff(on.astype(int), prepend=0) > 0)),
+                hours_year=before.hours_year + float(on.sum()) * plan.grid.step_h,
+            )
 
 
-def _recall_homes(situation: Situation) -> None:
-    fleet = situation.config.fleet
-    bad = (Outcome.REFUSED, Outcome.UNREACHABLE)
-    for resource_id, outcome in situation.outcomes.items():
-        if fleet[resource_id].kind in APPLIANCE_KINDS and outcome in bad:
-            situation.lost[resource_id] = outcome
-    if situation.plan is not None:
-        situation.calls.update(m for a in situation.plan.assignments for m in a.members)
+def ruled(plan: Plan) -> set[EventId]:
+    """The events that a plan is for."""
+    return {e for e in plan.ruling if e is not None} | {plan.event_id}
+
+
+def _may_begin(day: EventDay, now: datetime) -> bool:
+    waiting = any(e.status not in CLOSED for e in day)
+    return waiting and min(e.span.start for e in day) - now <= PLAN_AHEAD
+
+
+def is_stand_down(notice: Notice) -> bool:
+    """A notice of nothing takes back an earlier one; nobody has to answer it."""
+    return not bool(np.any(notice.kw.values > 0))

@@ -1,12 +1,13 @@
 """Told contracts: a notice out, an answer in time or silence."""
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
-from controller.app.situation import GAVE_UP, Situation
+from controller.app.situation import GAVE_UP, Situation, is_stand_down
 from controller.errors import DeviceError
 from controller.model.events import Answer, Notice, Offer
 from controller.model.ids import ContractId, EventId, LinkId
@@ -45,20 +46,63 @@ class Teller:
                 sent_at=now,
                 reply_by=now + contract.reply_within,
             )
-            await self.journal.save_notice(notice)
-            self.situation.notices[notice.id] = notice
-            await self._deliver(notice)
+            await self._send(notice)
+
+    async def stand_down(self, plan: Plan | None) -> None:
+        """Take back what told contracts promised and nobody wants any more, each once.
+
+        People do not see a plan: a cancelled event would leave their factory still for hours.
+        """
+        now = self.clock.now()
+        wanted = {} if plan is None else plan.committed_kw()
+        rules = np.array([] if plan is None else [e is not None for e in plan.ruling])
+        for contract_id, kw in self._promised().items():
+            after = np.array([kw.grid.at(i + 1) > now for i in range(kw.grid.count)])
+            left = after & (np.nan_to_num(kw.values) > 0)
+            if plan is not None and contract_id in wanted:
+                still = Series(grid=plan.grid, values=wanted[contract_id].values * rules)
+                left &= ~(left & (still.on(kw.grid).values > 0)).any()
+            if not left.any():
+                continue
+            await self._send(Notice(
+                id=f"{now:%Y%m%dT%H%M%S}.{contract_id}.stand-down",
+                event_id=self._event_of(contract_id),
+                contract_id=contract_id,
+                kw=Series.full(kw.grid, 0.0),
+                sent_at=now,
+                reply_by=now + self.config.contracts[contract_id].reply_within,
+            ))  # fmt: skip
+            if contract_id not in self.situation.given_up:
+                await self._give_up(contract_id, "told to stand down")
+
+    def _promised(self) -> dict[ContractId, Series]:
+        """Newest word of each told contract, yes or still open; nothing after a stand-down."""
+        out: dict[ContractId, Series] = {}
+        for notice in sorted(self.situation.notices.values(), key=lambda n: n.sent_at):
+            offer = self.situation.offers.get(notice.id)
+            if is_stand_down(notice):
+                out.pop(notice.contract_id, None)
+            elif offer is None:
+                out[notice.contract_id] = notice.kw
+            elif offer.answer in (Answer.ACCEPT, Answer.PART):
+                out[notice.contract_id] = offer.kw
+        return out
+
+    def _event_of(self, contract_id: ContractId) -> EventId:
+        notices = self.situation.notices.values()
+        return [n.event_id for n in notices if n.contract_id == contract_id][-1]
 
     async def take(self, offer: Offer) -> str | None:
         """Keep an answer; why a new plan is due, or None when all is as planned."""
         notice = self.situation.notices.get(offer.notice_id)
         if notice is None:
             return None
-        if offer.answered_at > notice.reply_by:
-            offer = _silence(notice)
+        offer = _silence(notice) if offer.answered_at > notice.reply_by else _fitted(offer, notice)
         if not await self.journal.save_offer(offer):
             return None
         self.situation.offers[offer.notice_id] = offer
+        if is_stand_down(notice):
+            return None
         name = self.config.contracts[offer.contract_id].name
         self.situation.note(self.clock.now(), "answer", f"{name}: {offer.answer}")
         if offer.answer is Answer.ACCEPT:
@@ -73,37 +117,66 @@ class Teller:
         reasons = [
             await self.take(_silence(n))
             for n in list(self.situation.notices.values())
-            if n.id not in self.situation.offers and n.reply_by + ON_ITS_WAY < now
+            if self._open(n) and n.reply_by + ON_ITS_WAY < now
         ]
         return "; ".join(r for r in reasons if r) or None
 
     def waiting_until(self) -> datetime | None:
         """When the last open notice must be answered; None when none is open."""
         waiting = [
-            n.reply_by + ON_ITS_WAY
-            for n in self.situation.notices.values()
-            if n.id not in self.situation.offers
+            n.reply_by + ON_ITS_WAY for n in self.situation.notices.values() if self._open(n)
         ]
         return max(waiting, default=None)
 
+    def _open(self, notice: Notice) -> bool:
+        return notice.id not in self.situation.offers and not is_stand_down(notice)
+
     async def redeliver(self) -> None:
         """After a restart: notices that nobody answered go out again (same id: no second ask)."""
-        for notice in self.situation.notices.values():
+        for notice in list(self.situation.notices.values()):
             if notice.id not in self.situation.offers and notice.reply_by > self.clock.now():
                 await self._deliver(notice)
+
+    async def _send(self, notice: Notice) -> None:
+        await self.journal.save_notice(notice)
+        self.situation.notices[notice.id] = notice
+        await self._deliver(notice)
 
     async def _deliver(self, notice: Notice) -> None:
         contract = self.config.contracts[notice.contract_id]
         link = self.config.fleet[contract.resource_ids[0]].link
         try:
-            await self.desks[link].notify(notice)
-            self.situation.note(self.clock.now(), "notice", f"{contract.name} was asked")
-        except DeviceError as error:
-            self.situation.note(self.clock.now(), "fault", f"{contract.name}: {error}")
+            async with asyncio.timeout(self.config.links[link].timeout_s):
+                await self.desks[link].notify(notice)
+            what = "need not curtail any more" if is_stand_down(notice) else "was asked"
+            self.situation.note(self.clock.now(), "notice", f"{contract.name} {what}")
+        except (DeviceError, TimeoutError) as error:
+            why = str(error) or "the desk does not answer"
+            self.situation.note(self.clock.now(), "fault", f"{contract.name}: {why}")
 
     async def _give_up(self, contract_id: ContractId, reason: str) -> None:
         self.situation.given_up[contract_id] = reason
         await self.journal.audit(self.clock.now(), "controller", GAVE_UP, contract_id, reason)
+
+
+def _fitted(offer: Offer, notice: Notice) -> Offer:
+    """An answer as it can be planned with: of whom we asked, when we asked, no more than we asked.
+
+    What cannot be read is nothing.
+    """
+    asked = notice.kw
+    aligned = (
+        offer.kw.grid.step == asked.grid.step
+        and not (offer.kw.grid.start - asked.grid.start) % asked.grid.step
+    )
+    offered = np.nan_to_num(offer.kw.on(asked.grid).values) if aligned else 0 * asked.values
+    kw = Series(grid=asked.grid, values=np.clip(offered, 0.0, np.nan_to_num(asked.values)))
+    answer = offer.answer
+    if answer in (Answer.ACCEPT, Answer.PART) and not is_stand_down(notice):
+        answer = answer if np.any(kw.values > 0) else Answer.NO
+    return replace(
+        offer, contract_id=notice.contract_id, event_id=notice.event_id, kw=kw, answer=answer
+    )
 
 
 def _silence(notice: Notice) -> Offer:

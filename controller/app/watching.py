@@ -31,6 +31,8 @@ class Watch:
     situation: Situation
     operating: Operating
     readings: Readings
+    first_look: datetime | None = None
+    """After a restart, who has not had the time to report since then is not silent yet."""
 
     def called(self, plan: Plan, now: datetime) -> list[Called]:
         """Every unit called now: sites, told contracts, cohorts, and what rebounds.
@@ -38,6 +40,7 @@ class Watch:
         Judged is the interval in which the measured minutes lie, not the one just begun.
         """
         i = plan.grid.index(now - SITE_WINDOW)
+        self.first_look = self.first_look or now
         if not 0 <= i < plan.grid.count:
             return []
         return [*self._sites(plan, i, now), *self._homes(plan, i, now)]
@@ -70,17 +73,19 @@ class Watch:
                 continue
             window = Interval(start=now - SITE_WINDOW, end=now)
             committed, since = float(kw[i]), plan.grid.at(_level_start(kw, i))
+            heard = self._heard(now, SITE_WINDOW)
             if not contract.wired:
                 last = plan.grid.index(now - METER_DELAY) - 1
                 since = since + QUARTER_HOUR + METER_DELAY
                 if last < 0 or kw[last] <= 0:
                     last = i
                 window, committed = plan.grid.interval(last), float(kw[last])
+                heard = self._heard(now, QUARTER_HOUR + METER_DELAY)
             members = [int(m) for m in self.config.fleet.indexes(commitment.resource_ids)]
             yield Called(
                 of=contract.id,
                 contract_id=contract.id,
-                since=since,
+                since=max(since, heard),
                 committed_kw=committed,
                 operating_kw=float(self.operating.at(members, window.start).sum()),
                 measured_kw=float(self.readings.mean_kw(window)[members].sum()),
@@ -105,12 +110,16 @@ class Watch:
             yield Called(
                 of=CohortId(f"{assignment.cohort_id}~rebound" if over else assignment.cohort_id),
                 contract_id=assignment.contract_id,
-                since=_since(plan, assignment, over),
+                since=max(_since(plan, assignment, over), self._heard(now, HOME_WINDOW)),
                 committed_kw=float(assignment.kw_each.values[i]) * len(assignment.members),
                 operating_kw=float(np.nansum(operating)),
                 measured_kw=_total(measured[members]),
                 single=False,
             )
+
+    def _heard(self, now: datetime, window: timedelta) -> datetime:
+        """When whoever reports within `window` must have been heard."""
+        return (self.first_look or now) + window
 
 
 def response(verification: Verification, kind_of: dict[CohortId, ResourceKind]) -> dict[

@@ -63,8 +63,10 @@ def _as_error(status: int, raw: bytes) -> PeakshareError:
     try:
         problem = json.loads(raw)
         detail, hint = str(problem.get("detail", "")), problem.get("hint")
-    except ValueError:
-        detail, hint = raw[:200].decode(errors="replace"), None
+        code = problem.get("code")
+    except (ValueError, AttributeError):
+        detail, hint, code = raw[:200].decode(errors="replace"), None, None
     kind = InputError if status in (400, 404, 413, 422) else PeakshareError
     error = kind(detail or f"the controller answered {status}", hint=hint)
+    error.code = code or kind.code
     return error

@@ -301,6 +301,8 @@ async def _play(demo: Demo) -> dict[str, Any]:
         stack.push_async_callback(controller.stop)
         try:
             window = await demo.wait_for_plan()
+            names = {str(c.id): c.name for c in demo.config.contracts.values()}
+            demo.say.plan(await asyncio.to_thread(demo.client.get, "/plan"), names)
             demo.start_clock(scenarios.segments(demo.scenario, window))
             await demo.play()
             return await demo.finish()

@@ -1,21 +1,24 @@
-"""Commands that ask the running controller."""
+"""Commands that ask the running controller; those that only read can do without it."""
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from controller.cli.client import find
-from controller.errors import Fault, InputError
+from controller.errors import Fault, InputError, NotRunningError
 
 
 def create_event(data: Path, file: Path, *, as_json: bool) -> None:
     """Send an OpenADR 3.1 event file."""
     try:
-        wire = json.loads(file.read_text())
+        wire = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         fault = Fault(file=str(file), place="file", value=str(error), expected="a readable file")
         raise InputError("the event file cannot be read", [fault]) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         fault = Fault(file=str(file), place="JSON", value=str(error), expected="valid JSON")
         raise InputError("the event file is not JSON", [fault]) from error
     event = find(data).post("/openadr3/3.1.0/events", wire)
@@ -24,7 +27,7 @@ def create_event(data: Path, file: Path, *, as_json: bool) -> None:
 
 def list_events(data: Path, *, as_json: bool) -> None:
     """Events, a line each."""
-    events = find(data).get("/events")
+    events = _live_or_stored(data, "/events", lambda stored: stored.events(data))
     lines = [
         f"{e['id']}  {e['status']:<11} {e['source']:<9} {e['start']} – {e['end']}"
         f"  up to {e['peak_kw']:.0f} kW  {e['source_id']}"
@@ -35,7 +38,9 @@ def list_events(data: Path, *, as_json: bool) -> None:
 
 def show_event(data: Path, event_id: str, *, as_json: bool) -> None:
     """One event with its log."""
-    event = find(data).get(f"/events/{event_id}")
+    event = _live_or_stored(
+        data, f"/events/{event_id}", lambda stored: stored.event(data, event_id)
+    )
     log = "\n".join(f"  {at}  {status}: {why} ({who})" for at, status, why, who in event["log"])
     show(event, as_json, f"{event['id']} {event['status']}\n{log}")
 
@@ -60,7 +65,7 @@ def status(data: Path, *, as_json: bool) -> None:
 
 def plan(data: Path, *, as_json: bool) -> None:
     """The plan in force, with its reasons."""
-    plan_ = find(data).get("/plan")
+    plan_ = _live_or_stored(data, "/plan", lambda stored: stored.plan(data))
     show(plan_, as_json, "\n".join(plan_.get("lines", ["no plan yet"])))
 
 
@@ -91,3 +96,15 @@ def statement(data: Path, customer_id: str, out: Path | None) -> None:
 def show(value: Any, as_json: bool, text: str) -> None:
     """Print data or text."""
     print(json.dumps(value, indent=1, ensure_ascii=False) if as_json else text)
+
+
+def _live_or_stored(data: Path, path: str, read: Callable[[ModuleType], Any]) -> Any:
+    """The running controller's answer; when it is down, the same from its store."""
+    try:
+        return find(data).get(path)
+    except NotRunningError as gone:
+        from controller.cli import stored
+
+        answer = read(stored)
+        print(f"{gone}: read from its store", file=sys.stderr)
+        return answer

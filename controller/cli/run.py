@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +25,9 @@ from controller.app.planner import Planner
 from controller.cli.client import RUN_FILE, TOKEN_FILE
 from controller.clock import DemoClock, StartLine, SystemClock
 from controller.config import load_config
-from controller.errors import Fault, InputError
+from controller.errors import Fault, InputError, PeakshareError
 from controller.model.ids import LinkId
-from controller.model.settings import Config, LinkSettings
+from controller.model.settings import Config, HttpSettings, LinkSettings
 from controller.ports import Clock, Desk, Link
 from controller.store import open_store
 from controller.web.api import make_api
@@ -52,9 +53,7 @@ def run_controller(
     config = load_config(folder)
     addresses = read_addresses(links)
     begun = _held_at(epoch)
-    line = (
-        StartLine.from_json(start_line.read_text()) if start_line and start_line.exists() else None
-    )
+    line = _start_line(start_line, begun)
     return asyncio.run(_run(config, data, feed or data / "feed", addresses, begun, line, seed))
 
 
@@ -83,7 +82,7 @@ async def _run(
             fence=fence,
         )  # fmt: skip
         controller = await make_controller(config, services)
-        sock = bind(config.http.host, config.http.port)
+        sock = _bind(config.http)
         stack.callback(sock.close)
         token = _token(data)
         address = sock.getsockname()
@@ -102,6 +101,15 @@ async def _run(
             beside.append(lambda: _obey_supervisor(clock, controller, line))
         await controller.run(*beside)
     return 0
+
+
+def _bind(http: HttpSettings) -> socket.socket:
+    try:
+        return bind(http.host, http.port)
+    except OSError as error:
+        message = f"{http.host}:{http.port} cannot be served: {error.strerror}"
+        hint = "Choose another [http] port in controller.toml; 0 takes a free one."
+        raise PeakshareError(message, hint=hint) from error
 
 
 async def _open_links(
@@ -168,6 +176,20 @@ def _is_lifeline(descriptor: int) -> bool:
     """A pipe (or asyncio's socket pair) from a supervisor, and not a terminal or /dev/null."""
     mode = os.fstat(descriptor).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _start_line(file: Path | None, epoch: datetime | None) -> StartLine | None:
+    """The start line in `file`. Raises InputError where there is none, or no clock to start."""
+    if file is None:
+        return None
+    if epoch is None:
+        raise InputError("--start-line starts a demo clock: say --epoch too")
+    try:
+        return StartLine.from_json(file.read_text())
+    except (OSError, ValueError) as error:
+        expected = "the start line of a demo clock"
+        fault = Fault(file=str(file), place="file", value=str(error), expected=expected)
+        raise InputError("the start line cannot be read", [fault]) from error
 
 
 async def _obey_supervisor(

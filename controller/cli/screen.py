@@ -36,6 +36,16 @@ class Progress:
             f"[{time.monotonic() - self._began:5.1f} s] {text}", markup=False, soft_wrap=True
         )
 
+    def plan(self, shown: Mapping[str, Any], names: Mapping[str, str]) -> None:
+        """The day-ahead plan: what was chosen, what was left and why."""
+        for line in shown["lines"]:
+            self._console.print(f"          {line}", markup=False, soft_wrap=True)
+        for chosen, word in ((True, "chosen"), (False, "left")):
+            for of, was_chosen, _code, text in shown["reasons"]:
+                if was_chosen is chosen and of in names:
+                    text = f"          {word:<7} {names[of]}: {text}"
+                    self._console.print(text, markup=False, soft_wrap=True)
+
     def show(self, now: datetime, status: Mapping[str, Any]) -> None:
         """The state of the played day."""
         for at, kind, text in self._fresh(status["happenings"]):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -35,23 +35,41 @@ class Executor:
     obeys: dict[ResourceId, Setpoint] = field(default_factory=dict)
     stopped: str | None = None
     """The reason of an emergency stop: from then on nothing is sent but releases."""
+    _wire: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    """Commands and releases one after the other: a release overtakes nothing on its way out."""
 
-    async def send(self, wants: Sequence[Wanted], revision: int) -> list[Receipt]:
-        """Send what is wanted, paced by the rate limit; one receipt per setpoint, journaled."""
+    async def send(
+        self,
+        wants: Sequence[Wanted],
+        revision: int,
+        still: Callable[[Sequence[Wanted]], Sequence[Wanted]] = lambda wants: wants,
+    ) -> list[Receipt]:
+        """Send what is wanted, paced by the rate limit; one receipt per setpoint, journaled.
+
+        Pacing takes minutes, in which an event is cancelled or a customer opts out: `still` says
+        before each batch which of it is wanted yet.
+        """
         receipts: list[Receipt] = []
         for n, batch in enumerate(per_minute(wants, self.rules.max_kw_per_min)):
             if n:
                 await self.clock.sleep_until(self.clock.now() + timedelta(minutes=1))
-            if self.stopped is None:
-                receipts += await self._send_batch([self._setpoint(w, revision) for w in batch])
+            async with self._wire:
+                due = still(batch)
+                if due and self.stopped is None:
+                    receipts += await self._send_batch([self._setpoint(w, revision) for w in due])
         return receipts
 
     async def resend(self, setpoints: Sequence[Setpoint]) -> list[Receipt]:
         """Send setpoints again that a device was read back not to hold, under their own ids."""
-        return await self._over_links(setpoints)
+        async with self._wire:
+            return await self._over_links(setpoints)
 
     async def release(self, resource_ids: Iterable[ResourceId]) -> list[Receipt]:
         """Give control back now, over every link at once; safe to repeat."""
+        async with self._wire:
+            return await self._release(resource_ids)
+
+    async def _release(self, resource_ids: Iterable[ResourceId]) -> list[Receipt]:
         by_link = self._by_link(list(resource_ids))
         receipts: list[Receipt] = []
 
@@ -108,6 +126,8 @@ class Executor:
         receipts: dict[SetpointId, Receipt] = {}
         for attempt in range(self.rules.retries + 1):
             if attempt:
+                if self.stopped is not None:
+                    break
                 await asyncio.sleep(self.rules.backoff_s * attempt * self.random.uniform(0.5, 1.5))
             receipts |= {r.setpoint_id: r for r in await self._try(list(open_.values()))
                          if r.setpoint_id is not None}  # fmt: skip
@@ -119,6 +139,8 @@ class Executor:
         for i, receipt in receipts.items():
             if receipt.outcome in (Outcome.APPLIED, Outcome.LATE):
                 self.obeys[receipt.resource_id] = by_id[i]
+            elif receipt.outcome is Outcome.OVERRIDDEN:
+                self.obeys.pop(receipt.resource_id, None)
         await self.journal.end_sending(list(receipts.values()), self.fence)
         return list(receipts.values())
 
@@ -134,10 +156,12 @@ class Executor:
             try:
                 async with asyncio.timeout(self.rules.ack_deadline_s):
                     async for got in self.links[link_id].apply(batch):
-                        for receipt in got:
-                            if receipt.setpoint_id is not None:
-                                left.pop(receipt.setpoint_id, None)
-                        receipts.extend(got)
+                        receipts.extend(
+                            receipt
+                            for receipt in got
+                            if receipt.setpoint_id is not None
+                            and left.pop(receipt.setpoint_id, None) is not None
+                        )
             except TimeoutError:
                 pass
             except DeviceError as error:

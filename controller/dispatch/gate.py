@@ -1,6 +1,6 @@
 """The last look before the wire: whatever a plan says, this is never sent."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from controller.dispatch.setpoints import Wanted
@@ -22,11 +22,13 @@ def admit(
     fleet: Fleet,
     latest_kw: Mapping[ResourceId, float],
     barred: Mapping[ResourceId, str],
+    held: Collection[ResourceId] = (),
 ) -> tuple[list[Wanted], list[Refusal]]:
     """Drop what is protected or barred; lift caps that would cut into a safety floor.
 
     `latest_kw` is the newest reading, not the forecast: a site that already draws its floor or
-    less is left alone. `barred` names resources with an opt-out or a standing refusal.
+    less is left alone, unless it is `held`: then that is our cap at work, and the cap goes on,
+    at the floor or above. `barred` names resources with an opt-out or a standing refusal.
     """
     passed: list[Wanted] = []
     refused: list[Refusal] = []
@@ -37,7 +39,8 @@ def admit(
         elif resource.id in barred:
             refused.append(Refusal(resource_id=resource.id, reason=barred[resource.id]))
         elif want.control is Control.CAP_KW and resource.floor_kw > 0:
-            if latest_kw.get(resource.id, float("inf")) <= resource.floor_kw:
+            draws_kw = latest_kw.get(resource.id, float("inf"))
+            if resource.id not in held and draws_kw <= resource.floor_kw:
                 reason = f"draws its safety floor of {resource.floor_kw:g} kW already"
                 refused.append(Refusal(resource_id=resource.id, reason=reason))
             else:

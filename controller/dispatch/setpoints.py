@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from controller.model.commands import Control, Setpoint
-from controller.model.contracts import Contract
 from controller.model.ids import EventId, ResourceId
 from controller.model.plans import Assignment, Commitment, Plan
 from controller.model.settings import Config
@@ -121,7 +120,8 @@ def _of_homes(
     end = plan.grid.at(assignment.start + assignment.length)
     for member in assignment.members:
         resource = config.fleet.resources[member]
-        offset = _offset(contract, end - start, release_offset.get(member, timedelta(0)))
+        stagger = release_offset.get(member, timedelta(0))
+        offset = _offset(min(contract.max_duration, cohort.max_run), end - start, stagger)
         yield (
             resource.id,
             Wanted(
@@ -136,9 +136,9 @@ def _of_homes(
         )
 
 
-def _offset(contract: Contract, length: timedelta, stagger: timedelta) -> timedelta:
-    """The stagger goes after the end, but never past the contract's longest call."""
-    return max(timedelta(0), min(stagger, contract.max_duration - length))
+def _offset(longest: timedelta, length: timedelta, stagger: timedelta) -> timedelta:
+    """The stagger goes after the end, but never past the longest call (contract and comfort)."""
+    return max(timedelta(0), min(stagger, longest - length))
 
 
 def _run_end(plan: Plan, kw: Series, i: int) -> datetime:

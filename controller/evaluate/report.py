@@ -199,7 +199,7 @@ def _peak_tile(report: ReportInput) -> tuple[str, str, str, str]:
     if report.load_without_kw is not None:
         without = max(_peak(report.load_without_kw, s) for s in spans)
         meaning = f"{mw_text(without)} without response; {meaning}"
-    return "Peak during the events", "响应期最大负荷", mw_text(peak), meaning
+    return "Peak in the events", "响应期最大负荷", mw_text(peak), meaning
 
 
 def _delivered_tile(report: ReportInput) -> tuple[str, str, str, str]:

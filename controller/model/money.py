@@ -53,6 +53,9 @@ class Performance:
     committed_wh: int
     delivered_wh: int
     valid: bool = True
+    starts_run: bool = True
+    """Whether the call began with this interval. One that an earlier event began and this one only
+    carries on has been paid its start."""
 
 
 class Phase(StrEnum):

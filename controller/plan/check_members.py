@@ -11,6 +11,8 @@ from controller.model.time import Interval
 from controller.plan.problem import Problem
 
 KW = 1e-3
+SHORTEST_PAUSE = timedelta(seconds=1)
+"""Calls that follow each other at once would be one longer call."""
 
 
 def check_members(plan: Plan, problem: Problem) -> Iterator[str]:
@@ -103,14 +105,16 @@ def _reduction(plan: Plan, problem: Problem, run: Assignment) -> Iterator[str]:
 def _old_run(
     problem: Problem, span: Interval, run: Assignment, open_from: datetime
 ) -> Iterator[str]:
-    """A run that began before is as it was, ended early only for those who may not go on."""
+    """A run that began before is as it was, but ends now for those who may not go on."""
     fixed, present = problem.fixed, {m for k in problem.cohorts for m in k.members}
     for m in run.members:
         was = _earlier_end(problem, m, run, span.start) if fixed else None
         left = m not in present or run.contract_id in problem.excluded
         if was is None:
             yield f"{run.cohort_id}: {m} was not called at {span.start:%H:%M}Z, in the past"
-        elif span.end != was and not (left and span.end == min(was, open_from)):
+        elif left and span.end != min(was, open_from):
+            yield f"{run.cohort_id}: {m} is held on, though it may not be called any more"
+        elif not left and span.end != was:
             yield f"{run.cohort_id}: the run of {m} is changed, it began before"
 
 
@@ -142,7 +146,9 @@ def _member(
     cohort = next((k for k in problem.cohorts if m in k.members), None)
     pause = max(contract.rest, cohort.recovery if cohort else timedelta(0))
     for (one, _), (two, _) in pairwise(mine):
-        if two.start >= open_from and (two.start - one.end < pause or two.start <= one.end):
+        if two.start < one.end:
+            yield f"{m} is called twice at {two.start:%H:%M}Z"
+        elif two.start >= open_from and two.start - one.end < max(pause, SHORTEST_PAUSE):
             yield f"{m} is called again {two.start - one.end} after a call, {pause} is its rest"
     if mine[-1][0].start < open_from:
         return

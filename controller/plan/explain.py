@@ -15,6 +15,8 @@ from controller.plan.greedy import cohort_price, total_price
 from controller.plan.stack import future_runs, runs_allowed
 from controller.units import major_text
 
+WORTH_SAYING_KW = 0.5
+
 
 def reasons_of(terms: Terms, draft: Draft) -> tuple[Reason, ...]:
     """One reason per contract and per cohort, in the problem's order."""
@@ -44,7 +46,8 @@ def summary(plan: Plan) -> tuple[str, ...]:
     members = {m for a in plan.assignments for m in a.members}
     left = Counter(r.code for r in plan.reasons if not r.chosen)
     short = plan.shortfall_kw.values
-    where = f"in {int((short > 0).sum())} intervals" if short.any() else ""
+    lacking = short[short >= WORTH_SAYING_KW]
+    where = f"in {len(lacking)} intervals"
     return (
         f"plan {plan.revision}, {plan.status}: cost {major_text(plan.cost_minor)}, proven to "
         f"{plan.gap_frac * 100:.2f} %{saved}",
@@ -54,7 +57,7 @@ def summary(plan: Plan) -> tuple[str, ...]:
         f"called: {len(called)} contracts and {len(members)} appliances in "
         f"{len(plan.assignments)} runs",
         "left: " + (", ".join(f"{n} {code}" for code, n in sorted(left.items())) or "nobody"),
-        f"shortfall up to {short.max():,.0f} kW {where}" if short.any() else "no shortfall",
+        f"shortfall up to {lacking.max():,.0f} kW {where}" if len(lacking) else "no shortfall",
         *plan.notes,
     )
 

@@ -54,8 +54,12 @@ def total_price(terms: Terms, contract: ContractTerms) -> float:
 
 
 def cohort_price(terms: Terms, cohort: CohortTerms) -> float:
-    """Minor units per expected kWh of its best option, net of rebound inside the horizon."""
-    kwh = cohort.availability * cohort.kw.sum(axis=1) * terms.grid.step_h
+    """Minor units per expected kWh of its best option while an event rules, rebound there netted.
+
+    What comes back after the event costs the grid nothing that this plan is asked to save.
+    """
+    kw = cohort.kw[:, terms.ruled]
+    kwh = cohort.availability * kw.sum(axis=1) * terms.grid.step_h
     useful = kwh > 0
     return float((cohort.cost[useful] / kwh[useful]).min()) if useful.any() else np.inf
 

@@ -23,7 +23,7 @@ from controller.plan.draft import Draft, empty_draft, given_cost, margin_factor
 from controller.plan.milp import Milp, MilpBuilder
 from controller.plan.problem import FIRST_TIER_FRAC, FREE_SURPLUS_FRAC, SECOND_TIER_FACTOR
 
-MARGIN_SLACK = 1.005
+MARGIN_SLACK = 1.01
 """The skewness moves a little with the plan; without this a few kW of reserve would lack after."""
 
 
@@ -162,12 +162,14 @@ def _run_rows(build: MilpBuilder, contracts: list[ContractTerms], on: Ints, begi
     # A run that could not last its least duration does not begin.
     late = build.rows((count,), -np.inf, 0.0)
     build.put(late[:, None], begin, 1.0, t > horizon - least)
-    # On at t - rest: nothing begins in the `rest` intervals after it.
-    again = (calls + running > 1) & (t >= rest)
+    # On at t - rest, or begun since: nothing else begins until t.
+    again = calls + running > 1
     pause = build.rows((count, horizon), -np.inf, 1.0)
-    build.put(pause, on[np.arange(count)[:, None], np.maximum(t - rest, 0)], 1.0, again)
+    build.put(
+        pause, on[np.arange(count)[:, None], np.maximum(t - rest, 0)], 1.0, again & (t >= rest)
+    )
     for lag in range(horizon):
-        build.put(pause[:, lag:], begin[:, : horizon - lag], 1.0, (again & (lag < rest))[:, lag:])
+        build.put(pause[:, lag:], begin[:, : horizon - lag], 1.0, again & (lag < rest))
     # A whole number of calls: solvers prove more by branching on it than on single intervals.
     called = build.columns(np.zeros(count), high=calls[:, 0], whole=True, priority=1)
     sums = build.rows((count,), 0.0, 0.0)

@@ -34,6 +34,7 @@ def performances(
     promised = whole_wh(np.nan_to_num(committed.on(grid).values, nan=0.0), grid.step_h)
     base, met = baseline.on(grid).values, metered.on(grid).values
     known = np.isfinite(base) & np.isfinite(met)
+    starts = np.diff(promised > 0, prepend=False) & (promised > 0)
     base_wh = whole_wh(np.nan_to_num(base, nan=0.0), grid.step_h)
     met_wh = whole_wh(np.nan_to_num(met, nan=0.0), grid.step_h)
     return tuple(
@@ -47,6 +48,7 @@ def performances(
             committed_wh=int(promised[i]),
             delivered_wh=int(base_wh[i] - met_wh[i]) if known[i] else 0,
             valid=bool(known[i]),
+            starts_run=bool(starts[i]),
         )
         for i in np.flatnonzero(rules & (promised > 0)).tolist()
     )

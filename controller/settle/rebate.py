@@ -43,7 +43,7 @@ def rebate(program: Program, contract: Contract, rows: Sequence[Performance]) ->
         return (held(program, rows, "energy", program.currency),)
     grades = graded(program, rows)
     energy = _energy(program, contract, grades)
-    start = _start(program, contract, grades)
+    start = _start(program, contract, rows, grades)
     owed_most = None
     if contract.kind is not ContractKind.INTERRUPTIBLE:
         owed_most = sum(a.amount_minor for a in (energy, *start))
@@ -78,12 +78,21 @@ def _energy(program: Program, contract: Contract, grades: Sequence[Grade]) -> Am
     )
 
 
-def _start(program: Program, contract: Contract, grades: Sequence[Grade]) -> tuple[Amount, ...]:
+def _start(
+    program: Program,
+    contract: Contract,
+    rows: Sequence[Performance],
+    grades: Sequence[Grade],
+) -> tuple[Amount, ...]:
+    """The start of a run, paid by the event in which it began."""
     if not (program.start_paid and contract.start_cost_minor):
         return ()
-    pays = any(g.paid_wh > 0 for g in grades)
+    began = any(row.starts_run for row in rows)
+    pays = began and any(g.paid_wh > 0 for g in grades)
     cost = words.money(contract.start_cost_minor, program.currency)
     text = f"start cost once per event = {cost}" if pays else "no tier that pays: no start cost"
+    if not began:
+        text = "the run began under another event, which pays its start"
     return (_amount("start", program, contract.start_cost_minor if pays else 0, text, grades),)
 
 

@@ -123,7 +123,8 @@ def _recomputed(
                 rate = Fraction(contract.penalty_minor_per_kwh, 1000) * _number(tier.penalty_frac)
                 owed += rate * lacking
                 break
-    start = contract.start_cost_minor if program.start_paid and paying else 0
+    began = program.start_paid and any(p.starts_run for p in rows)
+    start = contract.start_cost_minor if began and paying else 0
     penalty = _nearest(owed)
     if contract.kind is not ContractKind.INTERRUPTIBLE:
         penalty = min(penalty, _nearest(energy) + start)

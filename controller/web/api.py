@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from controller.app import Controller
 from controller.errors import InputError, PeakshareError
@@ -19,13 +19,22 @@ from controller.web.openadr import event_from_openadr, event_to_openadr
 MAX_BODY_BYTES = 1_000_000
 OPEN_PATHS = frozenset({"/healthz"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_OURS = frozenset({"controller", "scheduler"})
 
 Next = Callable[[Request], Awaitable[Response]]
 
 
 class _Ask(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    actor: str = Field(default="operator", min_length=1, max_length=64)
+    actor: str = Field(default="operator", pattern=r"^[\w .@+-]{1,64}$")
+
+    @field_validator("actor")
+    @classmethod
+    def _nobody_else(cls, actor: str) -> str:
+        """The audit trail's own names are not for those who ask from outside."""
+        if actor.strip().lower() in _OURS:
+            raise ValueError(f"{actor!r} is the program itself")
+        return actor
 
 
 class Reasoned(_Ask):
@@ -49,17 +58,16 @@ class MeterFiles(_Ask):
 def make_api(controller: Controller, token: str) -> FastAPI:
     """The API of `controller`; every route but /healthz wants `token` as a bearer token."""
     api = FastAPI(title="Peakshare", version="1", docs_url=None, redoc_url=None)
-    _guard(api, token)
+    _guard(api, token, _LOOPBACK | {_bracketed(controller.config.http.host.lower())})
     _reads(api, controller)
     _acts(api, controller)
     return api
 
 
-def _guard(api: FastAPI, token: str) -> None:
+def _guard(api: FastAPI, token: str, hosts: frozenset[str]) -> None:
     @api.middleware("http")
     async def deny_by_default(request: Request, call_next: Next) -> Response:
-        host = request.headers.get("host", "").rsplit(":", 1)[0]
-        if host not in _LOOPBACK:
+        if _host_of(request.headers.get("host", "")) not in hosts:
             return _problem(403, "this host name is not served")
         if "transfer-encoding" in request.headers:
             return _problem(411, "a message says how long it is")
@@ -137,6 +145,10 @@ def _acts(api: FastAPI, controller: Controller) -> None:
     async def stop(ask: Reasoned) -> dict[str, Any]:
         return await controller.stop_all(ask.reason, actor=ask.actor)
 
+    @api.post("/resume")
+    async def resume(ask: Reasoned) -> dict[str, Any]:
+        return await controller.resume(ask.reason, actor=ask.actor)
+
     @api.post("/shutdown")
     async def shutdown(ask: Reasoned) -> dict[str, Any]:
         return await controller.shut_down(ask.reason, actor=ask.actor)
@@ -155,7 +167,22 @@ def _acts(api: FastAPI, controller: Controller) -> None:
 
 
 def _fits(length: str) -> bool:
-    return length.isdecimal() and int(length) <= MAX_BODY_BYTES
+    return (
+        length.isascii()
+        and length.isdecimal()
+        and len(length) < 20
+        and (int(length) <= MAX_BODY_BYTES)
+    )
+
+
+def _host_of(header: str) -> str:
+    """The host of a Host header, without its port; an IPv6 address keeps its brackets."""
+    host, separator, port = header.strip().lower().rpartition(":")
+    return host if separator and port.isdecimal() and not host.endswith(":") else header.lower()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _problem(status: int, detail: str, **more: str) -> JSONResponse:

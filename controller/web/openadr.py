@@ -22,6 +22,8 @@ EMERGENCY = "ALERT_GRID_EMERGENCY"
 LOWEST_PRIORITY = 1000
 """OpenADR: an event without a priority has the lowest."""
 
+LONGEST = timedelta(hours=24)
+
 _KW_PER_UNIT = {"KW": 1.0, "MW": 1000.0}
 
 
@@ -63,7 +65,7 @@ class EventRequest(_Wire):
 
     programID: str = Field(min_length=1, max_length=128)  # noqa: N815
     eventName: str | None = Field(default=None, max_length=256)  # noqa: N815
-    priority: int | None = Field(default=None, ge=0)
+    priority: int | None = Field(default=None, ge=0, le=2**31 - 1)
     intervalPeriod: Period | None = None  # noqa: N815
     payloadDescriptors: list[Descriptor] | None = None  # noqa: N815
     intervals: list[WireInterval] = Field(min_length=1, max_length=96)
@@ -147,6 +149,7 @@ def _target(request: EventRequest) -> tuple[Series, bool]:
     faults: list[Fault] = []
     emergency = False
     pieces: list[tuple[datetime, datetime, float]] = []
+    spans: list[tuple[datetime, datetime]] = []
     at = request.intervalPeriod.start if request.intervalPeriod else None
     for i, interval in enumerate(request.intervals):
         place = f"intervals.{i}"
@@ -154,15 +157,20 @@ def _target(request: EventRequest) -> tuple[Series, bool]:
         period = interval.intervalPeriod
         start = period.start if period else at
         duration = (period.duration if period else None) or default
-        if start is None or not duration or duration % QUARTER_HOUR:
+        if start is None or not duration or not _fits(start, duration):
             expected = "a start and a duration of whole quarter hours, here or in the event"
             faults.append(_fault(f"{place}.intervalPeriod", f"{start}, {duration}", expected))
             continue
         at = start + duration
+        if any(begin < at and start < end for begin, end in spans):
+            faults.append(_fault(f"{place}.intervalPeriod", str(start), "no overlap with another"))
+        spans.append((start, at))
+        asked = 0
         for j, payload in enumerate(interval.payloads):
+            asked += payload.type == REDUCE
             if payload.type == EMERGENCY:
                 emergency = True
-            elif payload.type == REDUCE and _is_number(payload.values):
+            elif payload.type == REDUCE and asked == 1 and _is_number(payload.values):
                 pieces.append((start, at, payload.values[0] * _unit(request, faults)))
             else:
                 expected = f"{REDUCE} with one number >= 0, or {EMERGENCY}"
@@ -185,6 +193,12 @@ def _series(pieces: list[tuple[datetime, datetime, float]]) -> Series:
     for begin, end, kw in pieces:
         values[grid.index(begin) : grid.index(end)] = kw
     return Series(grid=grid, values=values)
+
+
+def _fits(start: datetime, duration: timedelta) -> bool:
+    """Whole quarter hours within a day, in years that calendars agree about."""
+    whole = not duration % QUARTER_HOUR and not start.timestamp() % QUARTER_HOUR.total_seconds()
+    return whole and timedelta(0) < duration <= LONGEST and 2000 <= start.year < 2200
 
 
 def _is_number(values: list[Any]) -> bool:

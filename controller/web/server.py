@@ -17,11 +17,12 @@ class _QuietServer(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound TCP socket; port 0 picks a free one. Raises OSError."""
+    """A listening TCP socket; port 0 picks a free one. Raises OSError."""
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
+        sock.listen(64)  # from now on nobody is refused: who comes early waits
     except OSError:
         sock.close()
         raise
