@@ -21,6 +21,7 @@ from controller.model.plans import Plan
 from controller.model.time import Series
 from controller.plan import Fixed, Problem, check_plan, greedy_plan, make_plan, warm_up
 from controller.plan import draft as draft_page
+from controller.plan import model as model_page
 from controller.plan.greedy import merit_order
 from controller.plan.model import Margin, build_model
 from controller.plan.optimise import pooled
@@ -97,29 +98,20 @@ def replans(seed: int, problem: Problem, plan: Plan) -> None:
 
 def confidence(problems: dict[int, Problem], plans: dict[int, Plan]) -> None:
     """Kept where the reserve binds: no shortfall, and no more than 0.5 % of the target spare."""
-    for name, factor in (("skewness too", None), ("normal only", lambda z, v, _: z + 0 * v)):
-        usual = draft_page.margin_factor
-        kept: list[float] = []
-        for seed, problem in problems.items():
-            if factor is None:
-                kept += kept_confidence(problem, plans[seed])
-            else:
-                plain = replan_with(factor, problem)
-                kept += kept_confidence(problem, plain)
-        draft_page.margin_factor = usual
-        share = np.array(kept)
+    plain = {seed: plan_for_normal_failures(problem) for seed, problem in problems.items()}
+    for name, made in (("skewness too", plans), ("normal only", plain)):
+        kept = np.array([x for s, p in problems.items() for x in kept_confidence(p, made[s])])
         print(
             f"confidence {problems[min(problems)].planning.confidence:.2f} promised, {name}: "
-            f"kept {share.min():.3f} to {share.max():.3f}, mean {share.mean():.3f} "
-            f"({len(share)} intervals where the reserve binds)"
+            f"kept {kept.min():.3f} to {kept.max():.3f}, mean {kept.mean():.3f} "
+            f"({len(kept)} intervals where the reserve binds)"
         )
 
 
-def replan_with(factor: Callable[..., np.ndarray], problem: Problem) -> Plan:
-    from controller.plan import model as model_page
-
+def plan_for_normal_failures(problem: Problem) -> Plan:
+    """The plan as if nothing were skewed, for comparison."""
     usual = draft_page.margin_factor
-    draft_page.margin_factor = model_page.margin_factor = factor  # type: ignore[assignment]
+    draft_page.margin_factor = model_page.margin_factor = lambda z, variance, _: z + 0 * variance
     try:
         return make_plan(problem)
     finally:

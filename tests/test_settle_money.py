@@ -195,8 +195,9 @@ def test_the_start_cost_is_paid_once_where_the_program_says_so_and_a_tier_pays()
 
 def test_a_run_that_another_event_began_is_not_paid_its_start_again():
     """An emergency that carries on a run of the day-ahead event pays its energy only."""
-    contract, program = replace(site("mill-3"), start_cost_minor=5000), replace(
-        SITES, start_paid=True
+    contract, program = (
+        replace(site("mill-3"), start_cost_minor=5000),
+        replace(SITES, start_paid=True),
     )
     carried_on = tuple(replace(r, starts_run=False) for r in rows((1000, 1000)))
     paid = {a.component: a for a in rebate(program, contract, carried_on)}

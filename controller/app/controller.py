@@ -52,6 +52,10 @@ class Controller:
     day_ahead: DayAhead
     readings: Readings
     executor: Executor
+    imports: int = 0
+    """Meter files taken in so far: what was computed from meters before is then out of date."""
+    settled: tuple[object, settling.Day] | None = None
+    """The event day settled last, and what it was computed from."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -199,6 +203,7 @@ class Controller:
             s.threads.submit(read_meter_files, paths, self.config.fleet.meters)
         )
         await import_meters(s.telemetry, self.config.area.id, read)
+        self.imports += 1
         await s.journal.audit(
             self.clock.now(), actor, "meter import", self.config.area.id, f"{read.rows} rows"
         )

@@ -13,11 +13,13 @@ from controller.app.situation import (
     TURNED,
     Played,
     Situation,
+    first_told,
     ruled,
 )
 from controller.dispatch.restore import NEVER_LEFT
 from controller.events import EventDay
 from controller.model.commands import Outcome
+from controller.model.events import Notice
 from controller.model.ids import ContractId, EventId, ResourceId
 from controller.model.plans import Plan
 from controller.model.resources import APPLIANCE_KINDS
@@ -39,8 +41,8 @@ async def load_situation(config: Config, journal: Journal) -> Situation:
         c for c in await journal.commands()
         if c.setpoint.resource_id in config.fleet.index_of and _left(c)
     ]  # fmt: skip
-    _fold_plans(situation, await journal.plans(), commands)
     notices = [n for n in await journal.notices() if n.contract_id in config.contracts]
+    _fold_plans(situation, await journal.plans(), commands, notices)
     situation.notices = {n.id: n for n in notices if n.event_id in situation.in_hand}
     offers = await journal.offers()
     situation.offers = {o.notice_id: o for o in offers if o.notice_id in situation.notices}
@@ -70,7 +72,12 @@ def _fold_audit(situation: Situation, log: Sequence[tuple[datetime, str, str, st
             situation.note(at, action.removeprefix(NOTE), text)
 
 
-def _fold_plans(situation: Situation, plans: Sequence[Plan], commands: Sequence[Command]) -> None:
+def _fold_plans(
+    situation: Situation,
+    plans: Sequence[Plan],
+    commands: Sequence[Command],
+    notices: Sequence[Notice],
+) -> None:
     """Plans of the day in hand; of every earlier day its last, with who took a command in it."""
     last: dict[EventDay, Plan] = {}
     days = situation.days()
@@ -83,8 +90,10 @@ def _fold_plans(situation: Situation, plans: Sequence[Plan], commands: Sequence[
             last[day] = plan
     for day in days:
         if day in last:
-            took = _took(commands, {e.id for e in day})
-            situation.remember(Played(plan=last[day], took=took))
+            ids = {e.id for e in day}
+            situation.remember(Played(
+                plan=last[day], took=_took(commands, ids), told_at=first_told(notices, ids)
+            ))  # fmt: skip
 
 
 def _took(commands: Iterable[Command], ids: set[EventId]) -> frozenset[ResourceId]:

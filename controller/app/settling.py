@@ -146,13 +146,16 @@ async def settled_day(controller: Controller, events: EventDay | None = None) ->
     played, line = controller.situation.of_day(events), timeline(events)
     if played is None or line is None:
         raise InputError("there is no planned event to settle")
-    history = await _history(controller, line.grid.span)
-    excluded = _other_event_days(controller, line)
-    work = controller.services.threads.submit(
-        _settled, controller.config, events, line, played, history, excluded,
-        _told_at(controller, events),
-    )  # fmt: skip
-    return await controller.clock.offload(work)
+    ended = tuple(e.id for e in events if e.status in ENDED)
+    key = (ended, played.plan.id, played.took, controller.imports)
+    if controller.settled is None or controller.settled[0] != key:
+        history = await _history(controller, line.grid.span)
+        excluded = _other_event_days(controller, line)
+        work = controller.services.threads.submit(
+            _settled, controller.config, events, line, played, history, excluded
+        )
+        controller.settled = (key, await controller.clock.offload(work))
+    return controller.settled[1]
 
 
 def _settled(
@@ -162,7 +165,6 @@ def _settled(
     played: Played,
     history: Frames,
     excluded: Mapping[date, str],
-    told_at: Mapping[ContractId, datetime],
 ) -> Day:
     """CPU only: call it off the loop."""
     committed = who_was_called(config, played, line)
@@ -174,7 +176,7 @@ def _settled(
         tuple(m.id for m in config.fleet.meters), history.times, history.values,
         config.area.timezone,
     )  # fmt: skip
-    made = _baselines(config, committed, days, line, excluded, told_at)
+    made = _baselines(config, committed, days, line, excluded, played.told_at)
     settlements = [
         settle_event(
             event.id, timeline=line, contracts=config.contracts, programs=config.programs,
@@ -362,17 +364,6 @@ async def _history(controller: Controller, called: Interval) -> Frames:
             hint="Import the metering operator's file with `peakshare meter import`.",
         )
     return frames
-
-
-def _told_at(controller: Controller, events: EventDay) -> dict[ContractId, datetime]:
-    """When each told contract first learnt of a call that day: an earlier morning is no sample."""
-    ids = {e.id for e in events}
-    told: dict[ContractId, datetime] = {}
-    for notice in controller.situation.notices.values():
-        if notice.event_id in ids:
-            first = told.get(notice.contract_id, notice.sent_at)
-            told[notice.contract_id] = min(first, notice.sent_at)
-    return told
 
 
 def _other_event_days(controller: Controller, line: Timeline) -> dict[date, str]:

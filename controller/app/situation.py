@@ -6,7 +6,7 @@ more; what settlement needs of an earlier one is kept in `played`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -51,10 +51,12 @@ class Happening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """What settlement needs of an event day: its last plan, and who took a command in it."""
+    """What settlement needs of an event day: its last plan, who took a command, who was told."""
 
     plan: Plan
     took: frozenset[ResourceId]
+    told_at: Mapping[ContractId, datetime] = field(default_factory=dict)
+    """When each told contract first learnt of its call."""
 
 
 @dataclass(kw_only=True)
@@ -189,7 +191,7 @@ class Situation:
         ids = {e.id for e in day}
         if ids & self.in_hand:
             plan = self.plan
-            return None if plan is None else Played(plan=plan, took=frozenset(self.took))
+            return None if plan is None else self._played(plan)
         return next((p for p in reversed(self.played) if ids & ruled(p.plan)), None)
 
     def take_receipts(self, receipts: Iterable[Receipt]) -> list[Receipt]:
@@ -213,7 +215,7 @@ class Situation:
 
     def _put_away(self) -> None:
         if self.plan is not None:
-            self.remember(Played(plan=self.plan, took=frozenset(self.took)))
+            self.remember(self._played(self.plan))
         owed = self.owed()
         self.outcomes = {r: o for r, o in self.outcomes.items() if r in owed}
         self.plans.clear()
@@ -222,6 +224,10 @@ class Situation:
         self.lost.clear()
         self.took.clear()
         self.released.clear()
+
+    def _played(self, plan: Plan) -> Played:
+        told_at = first_told(self.notices.values(), self.in_hand)
+        return Played(plan=plan, took=frozenset(self.took), told_at=told_at)
 
     def remember(self, played: Played) -> None:
         """Keep an earlier day for its settlement, and what it used up of everyone's limits."""
@@ -239,6 +245,15 @@ class Situation:
                 + int(np.count_nonzero(np.diff(on.astype(int), prepend=0) > 0)),
                 hours_year=before.hours_year + float(on.sum()) * plan.grid.step_h,
             )
+
+
+def first_told(notices: Iterable[Notice], ids: Set[EventId]) -> dict[ContractId, datetime]:
+    """When each told contract first learnt of a call for one of these events."""
+    told: dict[ContractId, datetime] = {}
+    for notice in sorted(notices, key=lambda n: n.sent_at):
+        if notice.event_id in ids:
+            told.setdefault(notice.contract_id, notice.sent_at)
+    return told
 
 
 def ruled(plan: Plan) -> set[EventId]:

@@ -89,8 +89,9 @@ class Steering:
     async def run(self) -> None:
         """Steer until cancelled."""
         while True:
+            began = self.clock.now()  # a boundary that passes during a step is not missed
             await self.step()
-            await wake(self.clock, self._next_wake(self.clock.now()), self.poked)
+            await wake(self.clock, self._next_wake(began), self.poked)
 
     async def step(self) -> None:
         """One look at everything, in the order of the pipeline."""

@@ -118,7 +118,7 @@ class Reason:
     of: ContractId | CohortId
     chosen: bool
     code: str
-    """called · price · notice · window · duration · budget · rest · protected · refused ·
+    """called · price · notice · window · duration · load · budget · rest · protected · refused ·
     unneeded"""
     text: str
 
