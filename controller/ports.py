@@ -61,7 +61,10 @@ class Link(Protocol):
         ...
 
     async def state(self, resource_ids: Sequence[ResourceId]) -> Sequence[DeviceState]:
-        """Read back what each device obeys now; `Mode.UNKNOWN` where it cannot be read."""
+        """Read back what each device obeys; `Mode.UNKNOWN` where it cannot be read.
+
+        A setpoint that it has taken and that is still to begin counts as HELD.
+        """
         ...
 
     def reports(self) -> AsyncIterator[Sequence[Reading | Override]]:

@@ -67,17 +67,18 @@ class JumpLoop(asyncio.SelectorEventLoop):
 
 
 class JumpClock:
-    """The clock of a JumpLoop: `epoch` is the instant of virtual second 0.
+    """The clock of a JumpLoop: it stood at `epoch` when it was made.
 
-    On any other loop it is simply a clock that started at `epoch`.
+    On any other loop it runs on from there in real time.
     """
 
     def __init__(self, epoch: datetime, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._epoch = epoch
         self._loop = loop or asyncio.get_running_loop()
+        self._began_s = self._loop.time()
 
     def now(self) -> datetime:
-        return self._epoch + timedelta(seconds=self._loop.time())
+        return self._epoch + timedelta(seconds=self._loop.time() - self._began_s)
 
     async def sleep_until(self, at: datetime) -> None:
         while (wait := (at - self.now()).total_seconds()) > 0:

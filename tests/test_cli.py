@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -68,12 +69,17 @@ def running(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         assert process.returncode == 0, said
 
 
-def peakshare(*words: object, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
-    """The real thing, as a process."""
-    return subprocess.Popen(
+@contextmanager
+def peakshare(*words: object, stdin: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
+    """The real thing, as a process; it does not outlive its test."""
+    with subprocess.Popen(
         [sys.executable, "-m", "controller", *map(str, words)],
         stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def commands(group: Any, path: str = "peakshare") -> Iterator[tuple[str, Any]]:

@@ -107,6 +107,11 @@ def test_a_day_jumps_by_in_no_time():
     assert time.perf_counter() - began < 5
 
 
+async def test_on_any_other_loop_it_starts_at_its_epoch_too():
+    """Found on a machine that had been up for hours: the loop's seconds count from its boot."""
+    assert JumpClock(EVENING).now() - EVENING < timedelta(seconds=5)
+
+
 def test_virtual_time_stands_still_while_work_is_offloaded():
     async def work() -> float:
         loop = asyncio.get_running_loop()

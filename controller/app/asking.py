@@ -40,8 +40,7 @@ class Asker:
     ) -> Problem:
         """The planning problem for the timeline as things stand at `now`."""
         plan = self.situation.plan
-        started = plan is not None and now + lead > line.grid.start
-        fixed = Fixed.of(plan, now + lead) if plan is not None and started else None
+        fixed = Fixed.of(plan, now + lead) if plan is not None else None
         cohorts, flexibility = self.flexibility(self._grid(line), now)
         return Problem(
             plan_id=PlanId(new_uuid7(now, self.random)),
