@@ -1,4 +1,4 @@
-"""The planning stage at the demonstration's size: `python bench/bench_plan_demo.py [--seeds 1 2 3]`.
+"""The planning stage at the demo's size: `python bench/bench_plan_demo.py [--seeds 1 2 3]`.
 
 25 sites and 30 cohorts (about 2,400 homes), 15 intervals and a tail of 8, target 65 % of what can
 be given throughout. Prints, for each seed, seconds and proven gap of the day-ahead plan, the merit
