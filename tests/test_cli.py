@@ -148,6 +148,7 @@ def test_wrong_usage_exits_with_2_and_says_what_is_right(
         ["settle"],
         ["stop", "--reason", "done"],
         ["stop", "--all", "--reason", "fire"],
+        ["resume", "--reason", "over"],
         ["statement", "c-1"],
         ["event", "cancel", "e-1", "--reason", "over"],
         ["event", "approve", "e-1"],
@@ -279,6 +280,18 @@ def test_the_status_of_a_running_controller_is_data_on_request(say: Say, running
 
     assert (code, err) == (0, "")
     assert json.loads(out)["area"] == "Harbour"
+
+
+def test_an_emergency_stop_holds_until_it_is_lifted(say: Say, running: Path):
+    stop = ["stop", "--all", "--reason", "fire", "--data", running]
+    assert say(*stop) == (0, "0 devices released\n", "")
+    assert json.loads(say("status", "--data", running, "--json")[1])["stopped"] == "fire"
+
+    assert say("resume", "--reason", "out", "--data", running)[0] == 0
+    assert json.loads(say("status", "--data", running, "--json")[1])["stopped"] is None
+    code, _, err = say("resume", "--reason", "out", "--data", running)
+    assert code == 2
+    assert "no emergency stop" in err
 
 
 def test_a_second_controller_on_the_same_data_directory_is_refused(small: Path, running: Path):

@@ -221,11 +221,28 @@ def stop(
 ) -> None:
     """Stop the controller, or with --all give back every device (emergency stop).
 
+    An emergency stop holds, also over restarts, until `peakshare resume`.
+
     Example: peakshare stop --all --reason "fire at substation north"
     """
     from controller.cli import live
 
     live.stop(data, reason, release_all=release_all, as_json=as_json)
+
+
+@app.command()
+def resume(
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
+    data: DataFolder = DATA,
+    as_json: Json = False,
+) -> None:
+    """Lift an emergency stop: open events are planned anew and commanded again.
+
+    Example: peakshare resume --reason "the fire is out"
+    """
+    from controller.cli import live
+
+    live.resume(data, reason, as_json=as_json)
 
 
 @app.command()

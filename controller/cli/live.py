@@ -72,8 +72,13 @@ def plan(data: Path, *, as_json: bool) -> None:
 def stop(data: Path, reason: str, *, release_all: bool, as_json: bool) -> None:
     """End the controller, or give back every device."""
     done = find(data).post("/stop" if release_all else "/shutdown", {"reason": reason})
-    text = f"{done.get('released')} devices released" if release_all else "stopping"
-    show(done, as_json, text)
+    show(done, as_json, _let_go(done) if release_all else "stopping")
+
+
+def resume(data: Path, reason: str, *, as_json: bool) -> None:
+    """Lift an emergency stop."""
+    done = find(data).post("/resume", {"reason": reason})
+    show(done, as_json, "the emergency stop is lifted")
 
 
 def settle(data: Path, *, as_json: bool) -> None:
@@ -96,6 +101,12 @@ def statement(data: Path, customer_id: str, out: Path | None) -> None:
 def show(value: Any, as_json: bool, text: str) -> None:
     """Print data or text."""
     print(json.dumps(value, indent=1, ensure_ascii=False) if as_json else text)
+
+
+def _let_go(done: dict[str, Any]) -> str:
+    held = done["still_held"]
+    text = f"{done['released']} devices released"
+    return f"{text}, not yet seen to be free: {', '.join(held)}" if held else text
 
 
 def _live_or_stored(data: Path, path: str, read: Callable[[ModuleType], Any]) -> Any:
