@@ -113,12 +113,12 @@ def needs_replan(verification: Verification, rules: VerifyRules) -> str | None:
 def corrected_kw(correction_kw: float, verification: Verification, rules: VerifyRules) -> float:
     """What to plan for beyond the target, so that the meters come to show what is aimed at.
 
-    Adds the miss to the correction in force (integral control), within −5 … +12 % of the
+    Adds the miss to the correction in force (integral control), within −5 … +6 % of the
     target: a plan that misses by more has another trouble than its promises.
     """
     v = verification
     miss_kw = v.target_kw * (1 + rules.aim_frac) - v.delivered_kw
-    return float(np.clip(correction_kw + miss_kw, -0.05 * v.target_kw, 0.12 * v.target_kw))
+    return float(np.clip(correction_kw + miss_kw, -0.05 * v.target_kw, 0.06 * v.target_kw))
 
 
 def peers_ratio(
