@@ -74,7 +74,7 @@ lock:
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && \
 	$(PYTHON) -m venv "$$tmp" && "$$tmp/bin/pip" install -qq --disable-pip-version-check uv && \
 	"$$tmp/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --extra dev --custom-compile-command "make lock" $(ARGS) \
+	  --extra dev --custom-compile-command "make lock" $(ARGS) \
 	  pyproject.toml -o requirements.lock
 	@echo "lock: $$(grep -c '^[a-z].*==' requirements.lock) packages"
 

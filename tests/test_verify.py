@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from controller import telemetry
+from controller.app.steering import _failure_text
 from controller.errors import DeviceError
 from controller.model.commands import Quality, Reading
 from controller.model.ids import ContractId, MeterId
@@ -50,6 +51,14 @@ def test_a_silent_site_is_replaced_not_trusted():
 
     assert seen.verdicts[0].health is Health.SILENT
     assert seen.delivered_kw == 0.0
+
+
+def test_a_silent_site_is_told_in_words_and_not_as_a_number():
+    (silent,) = verify([a_site(float("nan"))], NOW, 200.0, RULES).failed
+    (lying,) = verify([a_site(498.0)], NOW, 200.0, RULES).failed
+
+    assert _failure_text(silent) == "silent: no reading while called for 200 kW"
+    assert _failure_text(lying) == "failed: 2 of 200 kW"
 
 
 def test_a_drift_of_the_whole_is_replanned_in_both_directions():

@@ -30,7 +30,14 @@ from controller.model.resources import ResourceKind
 from controller.model.settings import Config
 from controller.model.time import Interval, Series
 from controller.ports import Clock, Journal
-from controller.verify import Verification, corrected_kw, needs_replan, verify
+from controller.verify import (
+    Health,
+    Verdict,
+    Verification,
+    corrected_kw,
+    needs_replan,
+    verify,
+)
 
 CORRECT_EVERY = timedelta(minutes=25)
 """A correction acts from the next interval on and shows in the meters an interval later."""
@@ -277,10 +284,7 @@ class Steering:
             before = self.asker.response_frac.get(kind, frac)
             self.asker.response_frac[kind] = 0.5 * before + 0.5 * frac
         for failure in seen.failed:
-            reason = (
-                f"{failure.health}: {failure.delivered_kw:.0f} of {failure.committed_kw:.0f} kW"
-            )
-            await self.caller.give_up(failure.contract_id, reason)
+            await self.caller.give_up(failure.contract_id, _failure_text(failure))
         await self._replan_if_needed(seen, now)
 
     async def _replan_if_needed(self, seen: Verification, now: datetime) -> None:
@@ -343,3 +347,10 @@ class Steering:
         if self.caller.due_back(busy=self._calling(now)):
             return [soonest]
         return [max(soonest, s.until) for s in self.caller.executor.obeys.values()]
+
+
+def _failure_text(verdict: Verdict) -> str:
+    """What the operator reads about a unit that is given up."""
+    if verdict.health is Health.SILENT:
+        return f"silent: no reading while called for {verdict.committed_kw:.0f} kW"
+    return f"{verdict.health}: {verdict.delivered_kw:.0f} of {verdict.committed_kw:.0f} kW"
