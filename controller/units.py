@@ -19,7 +19,10 @@ def wh(kw: float, step_h: float) -> int:
 
 
 def wh_array(kw: NDArray[np.float64], step_h: float) -> NDArray[np.int64]:
-    """`wh` for (n,) means; NaN must be masked out before. Ties go away from zero."""
+    """Whole Wh of (n,) means, for choosing days; NaN must be masked out before.
+
+    The product is a float, so a half Wh may fall either way where `wh`, which pays, is exact.
+    """
     exact = kw * (step_h * WH_PER_KWH)
     return (np.sign(exact) * np.floor(np.abs(exact) + 0.5)).astype(np.int64)
 
