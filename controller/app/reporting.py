@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from controller.app.situation import Happening
-from controller.model.ids import ContractId, MeterId
-from controller.model.money import POINTS, Performance
+from controller.evaluate.summary import money_rows
+from controller.model.ids import MeterId
 from controller.model.resources import APPLIANCE_KINDS
 from controller.model.time import Series
 
@@ -86,30 +87,14 @@ def _samples(controller: Controller, day: Day) -> list[dict[str, Any]]:
 def _money(controller: Controller, day: Day) -> list[dict[str, Any]]:
     """One row per contract over all events."""
     config = controller.config
-    customers: dict[ContractId, set[str]] = defaultdict(set)
-    wh: dict[ContractId, list[int]] = defaultdict(lambda: [0, 0])
-    paid: dict[ContractId, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for settlement in day.settlements:
-        for row in settlement.performances:
-            _add(wh[row.contract_id], row)
-            customers[row.contract_id].add(config.fleet.meter(row.meter_id).customer_id)
-        for t in settlement.transfers:
-            name = "points" if t.currency == POINTS else t.component
-            paid[t.contract_id][name] += t.amount_minor
-    return [
-        {
-            "contract": config.contracts[c].name,
-            "kind": config.contracts[c].kind,
-            "customers": len(customers[c]),
-            "committed_wh": wh[c][0],
-            "delivered_wh": wh[c][1],
-            "paid_minor": sum(v for k, v in paid[c].items() if k not in ("points", "penalty")),
-            "penalty_minor": paid[c]["penalty"],
-            "points": paid[c]["points"],
-            "currency": config.programs[config.contracts[c].program_id].currency,
-        }
-        for c in sorted(wh)
-    ]
+    rows = money_rows(
+        [p for s in day.settlements for p in s.performances],
+        [t for s in day.settlements for t in s.transfers],
+        contracts=config.contracts,
+        programs=config.programs,
+        meters={m.id: m for m in config.fleet.meters},
+    )
+    return [asdict(row) for row in rows]
 
 
 def _failures(happenings: Iterable[Happening]) -> list[dict[str, Any]]:
@@ -128,11 +113,6 @@ def _failures(happenings: Iterable[Happening]) -> list[dict[str, Any]]:
     for row in waiting:
         row["replaced_by"] = "nothing"
     return rows
-
-
-def _add(sums: list[int], row: Performance) -> None:
-    sums[0] += row.committed_wh
-    sums[1] += row.delivered_wh
 
 
 def _resource_kind(controller: Controller, meter_id: MeterId) -> str:

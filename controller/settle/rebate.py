@@ -90,7 +90,7 @@ def _start(
     began = any(row.starts_run for row in rows)
     pays = began and any(g.paid_wh > 0 for g in grades)
     cost = words.money(contract.start_cost_minor, program.currency)
-    text = f"start cost once per event = {cost}" if pays else "no tier that pays: no start cost"
+    text = f"start cost of the run = {cost}" if pays else "no tier that pays: no start cost"
     if not began:
         text = "the run began under another event, which pays its start"
     return (_amount("start", program, contract.start_cost_minor if pays else 0, text, grades),)
