@@ -1,18 +1,21 @@
 # The words of this house. CI says the same ones (.ci/run).
 #   make venv     the environment, from requirements.lock with hashes
 #   make demo     one simulated day with every protocol        ARGS="…" goes to the command
-#   make check    format, lint, types, import rule, configs
+#   make check    format, lint, types, import rule, the rules of the house (tests/house)
 #   make test     the tests                                    ARGS="-k settle" goes to pytest
+#   make versions the tests on the lowest and the highest Python, where there  ARGS=--highest
 #   make bench    benchmarks that print ratios
 #   make interop  against servers that nobody here wrote
 #   make soak     many seeds
+#   make package  wheel and sdist; the wheel, in an empty folder, plays the demo
 #   make format   let ruff rewrite what it can
 #   make lock     resolve requirements.lock again              ARGS=--upgrade for newer versions
 #   make clean    forget everything a machine made
 
 PYTHON ?= python3
-BIN := .venv/bin
-STAMP := .venv/.done
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.done
 
 # Real data for tests and benchmarks lies beside the checkout; without it they skip, with a reason.
 ifndef PEAKSHARE_DATA
@@ -23,7 +26,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test bench interop soak format lock clean
+.PHONY: help venv demo check test versions bench interop soak package format lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -31,8 +34,8 @@ help:
 venv: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
-	@echo "venv: making .venv with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv .venv
+	@echo "venv: making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
 	@echo "venv: installing the $$(grep -c '^[a-z].*==' requirements.lock) locked packages (a minute or two)"
 	@$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@echo "venv: installing peakshare itself, editable"
@@ -48,10 +51,13 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/peakshare check configs/demo
+	$(BIN)/python -m tests.house
 
 test: $(STAMP)
 	$(BIN)/pytest -q $(ARGS)
+
+versions: $(STAMP)
+	@$(BIN)/python -m tests.house.pythons $(ARGS)
 
 bench: $(STAMP)
 	@set -e; for page in bench/bench_*.py; do \
@@ -64,6 +70,9 @@ interop: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/pytest -q -m soak --timeout 3600 $(ARGS)
+
+package: $(STAMP)
+	$(BIN)/pytest -q -m package --timeout 1200 $(ARGS)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -79,5 +88,5 @@ lock:
 	@echo "lock: $$(grep -c '^[a-z].*==' requirements.lock) packages"
 
 clean:
-	rm -rf .venv out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info
+	rm -rf .venv .venv-* out build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

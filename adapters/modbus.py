@@ -41,7 +41,7 @@ from adapters.points import (
     watched,
 )
 from adapters.profile import UnfitValueError
-from controller.errors import DeviceError
+from controller.errors import LinkSettingsError
 from controller.model.commands import (
     DeviceState,
     Mode,
@@ -318,7 +318,7 @@ class _Gateway:
 def _unit_number(resource: Resource) -> int:
     if resource.address.isdecimal() and 0 <= int(resource.address) <= 255:
         return int(resource.address)
-    raise DeviceError(f"{resource.id}: {resource.address!r} is no Modbus unit (0 … 255)")
+    raise LinkSettingsError(f"{resource.id}: {resource.address!r} is no Modbus unit (0 … 255)")
 
 
 def _spot(point: Point) -> Spot:

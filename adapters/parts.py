@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
-from controller.errors import DeviceError
+from controller.errors import LinkSettingsError
 from controller.model.commands import Mode, Outcome, Override, OverrideSource, Receipt, Setpoint
 from controller.model.ids import ProfileId, ResourceId, SetpointId
 from controller.model.resources import Fleet, Resource
@@ -82,7 +82,7 @@ def cancellable() -> Iterator[None]:
 
 
 def require_private(settings: LinkSettings, secured: bool) -> None:
-    """Raises DeviceError where a link would speak in the clear to another machine.
+    """Raises LinkSettingsError where a link would speak in the clear to another machine.
 
     `plain_text = true` in its options allows it, for a network that is safe by itself.
     """
@@ -93,7 +93,7 @@ def require_private(settings: LinkSettings, secured: bool) -> None:
     except ValueError:
         here = settings.host == "localhost"
     if not here:
-        raise DeviceError(
+        raise LinkSettingsError(
             f"{settings.id}: {settings.host} would be spoken to in the clear",
             hint="Secure the link, or set plain_text = true on a network that is safe by itself.",
         )

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import cast
 
 from adapters.parts import Opening
-from controller.errors import DeviceError
+from controller.errors import LinkSettingsError
 from controller.model.ids import ProfileId
 from controller.model.resources import Fleet
 from controller.model.settings import LinkSettings, Profile
@@ -26,11 +26,11 @@ def open_link(
     """The link that `settings` names, for `async with`; `fence` goes with releases.
 
     `run_id` tells this controller run from any other on the same broker. A link opens even
-    while its devices are down. Raises DeviceError for an unknown protocol or a wrong address.
+    while its devices are down. Raises LinkSettingsError for an unknown protocol or a wrong address.
     """
     opener = PROTOCOLS.get(settings.protocol)
     if opener is None:
-        raise DeviceError(
+        raise LinkSettingsError(
             f"{settings.id}: unknown protocol {settings.protocol!r}",
             hint="Known: " + ", ".join(PROTOCOLS),
         )

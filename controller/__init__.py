@@ -12,7 +12,7 @@ The pipeline, in one breath (each stage is a pure function of values; `app` stri
 
 The map of the house: `model` holds the nouns, `app` the verbs. `units`, `errors`, `ports`,
 `clock` and `config` serve everybody. `events`, `forecast`, `plan`, `verify`, `baseline`,
-`settle` and `evaluate` are pure stages that do not know each other. `dispatch`, `telemetry`,
-`store`, `schedule`, `web` and `cli` do the I/O. Devices live in `adapters`, their simulated
-counterparts in `simulators`.
+`settle` and `evaluate` are pure stages that do not know each other. `dispatch`, `meters`,
+`telemetry`, `store`, `schedule`, `web` and `cli` do the I/O. Devices live in `adapters`, their
+simulated counterparts in `simulators`.
 """

@@ -149,6 +149,8 @@ def _rules(event: DREvent, now: datetime) -> Sequence[tuple[str, str, str, bool]
          not 1 <= grid.count <= 96),
         ("target", str(values.tolist()), "finite kW >= 0 in every interval",
          not bool(np.all(np.isfinite(values) & (values >= 0)))),
+        ("target", str(values.tolist()), "more than 0 kW in some interval",
+         not bool(np.any(values != 0))),
         ("signal", event.signal, "reduce_kw (the others are not acted on yet)",
          event.signal is not Signal.REDUCE_KW),
         ("direction", event.direction, "down (valley filling is not acted on yet)",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from controller.errors import ConfigError, Fault
+from controller.errors import Fault, ScenarioError
 from controller.model.ids import ResourceId
 from controller.model.resources import APPLIANCE_KINDS, Resource
 from controller.model.settings import Config
@@ -40,7 +40,7 @@ def draw_faults(scenario: Scenario, config: Config, seed: int) -> DayFaults:
     """The day's faults: a different site each, as named in the scenario or drawn by `seed`.
 
     Drawn among the cheaper half of the wired, unprotected sites that qualify, because those are
-    called first and a fault of one that nobody calls shows nothing. Raises ConfigError where a
+    called first and a fault of one that nobody calls shows nothing. Raises ScenarioError where a
     named site does not exist or nobody qualifies.
     """
     page = scenario.page.faults
@@ -61,7 +61,7 @@ def draw_faults(scenario: Scenario, config: Config, seed: int) -> DayFaults:
             continue
         hit[key] = able[int(draws(seed, f"fault {key}").integers(len(able)))].id
     if faults:
-        raise ConfigError("the scenario's faults befall nobody", faults)
+        raise ScenarioError("the scenario's faults befall nobody", faults)
     cuts: dict[ResourceId, Interval] = {}
     if page.lost_link is not None:
         span = Interval(start=scenario.at(page.lost_link.at), end=scenario.at(page.lost_link.until))

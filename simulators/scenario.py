@@ -28,7 +28,7 @@ from controller.config.shapes import (
     Positive,
     Shape,
 )
-from controller.errors import ConfigError, Fault
+from controller.errors import Fault, ScenarioError
 from controller.model.ids import ContractId
 from controller.model.resources import ResourceKind
 from controller.model.time import QUARTER_HOUR, Grid, Interval, Series
@@ -190,26 +190,26 @@ class Scenario:
         return self.desks.get(contract_id, self.page.desk)
 
     def world(self, seed: int) -> World:
-        """The day's world. Raises InputError when the area's curve cannot be used."""
+        """The day's world. Raises ScenarioError when the area's curve cannot be used."""
         area = read_area(self.path.parent / self.page.area.file)
         return World(area, self.page.area.fraction, self.timezone, seed)
 
 
 def read_scenario(path: Path, timezone: str) -> Scenario:
-    """Read and check one scenario page; `timezone` is the area's. Raises ConfigError."""
+    """Read and check one scenario page; `timezone` is the area's. Raises ScenarioError."""
     try:
         body = path.read_text(encoding="utf-8")
     except OSError as error:
         fault = Fault(file=str(path), place="file", value=str(error), expected="a readable page")
-        raise ConfigError("the scenario cannot be read", [fault]) from error
+        raise ScenarioError("the scenario cannot be read", [fault]) from error
     raw, faults = parse_toml(path.name, body)
     if raw is None:
-        raise ConfigError(f"the scenario {path} is not TOML", faults)
+        raise ScenarioError(f"the scenario {path} is not TOML", faults)
     try:
         page = ScenarioShape.model_validate(raw)
     except ValidationError as error:
         faults = shape_faults(path.name, "", ScenarioShape, raw, error)
-        raise ConfigError(f"{len(faults)} faults in the scenario {path}", faults) from error
+        raise ScenarioError(f"{len(faults)} faults in the scenario {path}", faults) from error
     return _scenario(page, path, timezone)
 
 

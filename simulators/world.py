@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.errors import Fault, InputError
+from controller.errors import Fault, ScenarioError
 from controller.forecast.resample import split_half_hours
 from controller.model.time import QUARTER_HOUR, Grid, Series
 from simulators.chance import draws
@@ -32,16 +32,16 @@ class AreaCurve:
 def read_area(path: Path) -> AreaCurve:
     """Read `time_utc, demand_mw, temp_c` per half hour (CSV, gzip by name).
 
-    Raises InputError with every fault at once.
+    Raises ScenarioError with every fault at once.
     """
     if not path.is_file():
         fault = Fault(file=str(path), place="file", value="missing", expected="an area curve")
-        raise InputError("the area's curve cannot be read", [fault])
+        raise ScenarioError("the area's curve cannot be read", [fault])
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as text:
         rows = list(csv.reader(text))
     faults, times, values = _parse(path, rows)
     if faults:
-        raise InputError("the area's curve cannot be used", faults)
+        raise ScenarioError("the area's curve cannot be used", faults)
     grid = Grid(start=times[0], step=HALF_HOUR, count=len(times))
     demand, temp = np.array(values).T
     return AreaCurve(

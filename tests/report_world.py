@@ -1,6 +1,5 @@
 """An invented day with everything a report shows, for its tests and for looking at it."""
 
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -8,10 +7,8 @@ import numpy as np
 
 from controller.evaluate.report import ReportInput, Sample
 from controller.evaluate.summary import Failure, MoneyRow
-from controller.model.events import EventSource, EventStatus
-from controller.model.ids import ContractId, EventId, FeederId, ZoneId
+from controller.model.ids import ContractId, FeederId, ZoneId
 from controller.model.plans import Forecast, Reason
-from controller.model.scorecard import Scorecard
 from controller.model.settings import Area
 from controller.model.time import QUARTER_HOUR, Grid, Series
 from tests.settle_world import ZONE, span, utc
@@ -100,33 +97,13 @@ def a_report(seed: int = 3) -> ReportInput:
         ),
         money=_money(),
         notes=("History of 27 days only: the forecast's band is wide accordingly.",),
-        scorecards=_cards(),
         statements=(("Rolling mill 3", "statement-mill-3.html"),),
     )
 
 
 def a_result(target: Any, delivered: Any, true: Any) -> dict[str, Any]:
     """result.json's shape, as the report and the summary read it."""
-    rows = [
-        {
-            "start": DAY.at(i).isoformat(),
-            "target_kw": float(target[i]),
-            "committed_kw": float(target[i] * 1.08),
-            "delivered_kw": float(delivered[i]),
-            "delivered_frac": float(delivered[i] / target[i]),
-            "true_kw": float(true[i]),
-        }
-        for i in range(96)
-        if target[i] > 0
-    ]
-    other = [
-        r
-        if DAY.at(60 + i) not in EMERGENCY
-        else {**r, "target_kw": 0.0, "committed_kw": 0.0, "delivered_kw": 0.0,
-              "delivered_frac": None, "true_kw": 0.0}
-        for i, r in enumerate(rows)
-    ]  # fmt: skip
-    inside = [r for i, r in enumerate(rows) if DAY.at(60 + i) in EMERGENCY]
+    other, inside = _intervals(target, delivered, true)
     return {
         "forecast": {
             "peak_kw": 93_300.0,
@@ -136,9 +113,9 @@ def a_result(target: Any, delivered: Any, true: Any) -> dict[str, Any]:
         },
         "events": [
             {"id": "0f3a-day-ahead", "source": "scheduler", "status": "settled", "replans": 3,
-             "intervals": other},
+             "intervals": other, "score": _score()},
             {"id": "7b21-emergency", "source": "openadr", "status": "settled", "replans": 1,
-             "intervals": inside},
+             "intervals": inside, "score": _score(gap_frac=None, unreachable=0)},
         ],
         "plan": {
             "cost_fen": 4_812_300,
@@ -168,42 +145,46 @@ def a_result(target: Any, delivered: Any, true: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _cards() -> tuple[Scorecard, ...]:
-    one = Scorecard(
-        event_id=EventId("0f3a-day-ahead"),
-        source=EventSource.SCHEDULER,
-        status=EventStatus.SETTLED,
-        replans=3,
-        intervals=(),
-        target_kwh=12_375.0,
-        committed_kwh=13_365.0,
-        delivered_kwh=12_790.0,
-        true_kwh=12_920.0,
-        delivered_frac=1.0335,
-        worst_frac=0.955,
-        peak_error_frac=0.012,
-        peak_time_error_min=-15.0,
-        cost_minor=3_312_050,
-        points=160_400,
-        cost_per_kwh_minor=258.96,
-        gap_frac=0.0036,
-        unreachable=10,
-        refused=1,
-        overridden=103,
-        comfort_violations=0,
-        first_command_s=0.41,
-        all_acked_s=0.93,
-    )
-    two = replace(
-        one,
-        event_id=EventId("7b21-emergency"),
-        source=EventSource.OPENADR,
-        true_kwh=None,
-        gap_frac=None,
-        unreachable=0,
-        refused=0,
-    )
-    return one, two
+def _intervals(
+    target: Any, delivered: Any, true: Any
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Those of the day-ahead event, superseded for an hour, and of the emergency."""
+    rows = [
+        {
+            "start": DAY.at(i).isoformat(),
+            "target_kw": float(target[i]),
+            "committed_kw": float(target[i] * 1.08),
+            "delivered_kw": float(delivered[i]),
+            "delivered_frac": float(delivered[i] / target[i]),
+            "true_kw": float(true[i]),
+        }
+        for i in range(96)
+        if target[i] > 0
+    ]
+    other = [
+        r
+        if DAY.at(60 + i) not in EMERGENCY
+        else {**r, "target_kw": 0.0, "committed_kw": 0.0, "delivered_kw": 0.0,
+              "delivered_frac": None, "true_kw": 0.0}
+        for i, r in enumerate(rows)
+    ]  # fmt: skip
+    inside = [r for i, r in enumerate(rows) if DAY.at(60 + i) in EMERGENCY]
+    return other, inside
+
+
+def _score(**more: Any) -> dict[str, Any]:
+    return {
+        "delivered_frac": 1.0335,
+        "worst_frac": 0.955,
+        "cost_minor": 3_312_050,
+        "points": 160_400,
+        "cost_per_kwh_minor": 258.96,
+        "gap_frac": 0.0036,
+        "unreachable": 10,
+        "refused": 1,
+        "overridden": 103,
+        **more,
+    }
 
 
 def _day(values: Any) -> Series:

@@ -335,6 +335,23 @@ async def test_told_contracts_are_asked_again_on_the_next_day(town: Config, tmp_
         assert [n.event_id for n in desk.notices] == ["a", "b"]
 
 
+async def test_what_people_were_told_and_said_outlives_the_process(town: Config, tmp_path: Path):
+    """A log with holes after a restart would say that nobody was ever asked."""
+    event = an_event("a", start=START)
+    async with a_teller(town, tmp_path, event) as (teller, desk, contract):
+        await teller.notify(a_plan(event, a_commitment(town, contract, event, 50.0)))
+        await teller.take(an_offer(desk.notices[0], desk.notices[0].kw, Answer.NO))
+        desk.broken = True
+        await teller.stand_down(None)
+        await teller.redeliver()
+
+        again = await load_situation(town, teller.journal)
+
+        assert [h.kind for h in teller.situation.happenings][:2] == ["notice", "answer"]
+        assert again.happenings == teller.situation.happenings
+        assert again.given_up == teller.situation.given_up == {contract: "answered no"}
+
+
 def a_receipt(resource_id: ResourceId, outcome: Outcome = Outcome.APPLIED) -> Receipt:
     return Receipt(setpoint_id=SetpointId("s"), resource_id=resource_id, at=START, outcome=outcome)
 

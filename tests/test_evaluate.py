@@ -1,13 +1,14 @@
 """Scorecards, their shape in result.json, and the one-screen summary."""
 
+import json
 from dataclasses import replace
-from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 
 from controller.evaluate.result import event_result
-from controller.evaluate.scorecard import delivered_kw, peak_errors, scorecard
+from controller.evaluate.scorecard import score_intervals, scorecard
 from controller.evaluate.summary import (
     Failure,
     money_rows,
@@ -18,9 +19,9 @@ from controller.evaluate.summary import (
 from controller.evaluate.tables import event_table, reason_table, score_table
 from controller.model.commands import Outcome, Receipt
 from controller.model.events import DREvent, EventSource, EventStatus
-from controller.model.ids import ProgramId, ResourceId, SetpointId, ZoneId
-from controller.model.plans import Forecast
-from controller.model.time import QUARTER_HOUR, Grid, Series
+from controller.model.ids import EventId, ProgramId, ResourceId, SetpointId, ZoneId
+from controller.model.scorecard import Scorecard, ScoreInterval
+from controller.model.time import Series
 from tests.report_world import a_report
 from tests.settle_world import DAY_AHEAD, EMERGENCY, ZONE, Town, span, utc
 
@@ -43,43 +44,66 @@ def event(event_id=DAY_AHEAD, target: Series | None = None) -> DREvent:
     )
 
 
-def card(of: DREvent | None = None, **more):
+def rows(of: DREvent | None = None, **more: Any) -> tuple[ScoreInterval, ...]:
+    of = of or event()
+    other = [TOWN.timeline.ruling[i] != of.id for i in range(GRID.count)]
+    return score_intervals(
+        of,
+        TOWN.timeline,
+        superseded=[
+            GRID.interval(i) for i, lost in enumerate(other) if lost and GRID.at(i) in of.span
+        ],
+        committed_kw=Series.full(GRID, 444.0),
+        delivered_kw=more.pop("delivered_kw", Series.full(GRID, 420.0)),
+        **more,
+    )
+
+
+def card(of: DREvent | None = None, **more: Any) -> Scorecard:
     return scorecard(
         of or event(),
-        TOWN.timeline,
-        committed_kw=Series.full(GRID, 444.0),
-        performances=PERFORMANCES,
-        transfers=TRANSFERS,
+        more.pop("intervals", rows(of)),
+        transfers=more.pop("transfers", TRANSFERS),
         receipts=more.pop("receipts", ()),
         **more,
     )
 
 
 def test_where_another_event_rules_the_target_is_0_and_there_is_no_ratio():
-    made = card(true_kw=Series.full(GRID, 410.0))
-    for row in made.intervals:
+    for row in rows(true_kw=Series.full(GRID, 410.0)):
         superseded = row.interval.start in span("2014-01-28 16:45", "2014-01-28 17:45")
+        assert row.rules != superseded
         assert (row.target_kw == 0) == superseded
         assert (row.delivered_frac is None) == superseded
+        assert (row.delivered_kw == 0) == superseded
         assert (row.true_kw == 0) == superseded
         assert (row.committed_kw == 0) == superseded
 
 
-def test_delivered_is_what_settlement_counted():
-    made = card()
-    own = sum(p.delivered_wh for p in PERFORMANCES if p.event_id == DAY_AHEAD)
-    assert made.delivered_kwh == pytest.approx(own / 1000)
-    assert made.delivered_frac == pytest.approx(own / 1000 / (8 * 100.0))
-    both = delivered_kw(PERFORMANCES, TOWN.timeline.target)
-    total = sum(p.delivered_wh for p in PERFORMANCES)
-    assert both.values.sum() * 0.25 == pytest.approx(total / 1000)
+def test_what_two_events_got_together_is_what_the_meters_show_for_both():
+    """Each interval's energy goes to the event that rules it, once."""
+    metered = Series(grid=GRID, values=np.linspace(300.0, 600.0, GRID.count))
+    both = [card(e, intervals=rows(e, delivered_kw=metered)) for e in (event(), event(EMERGENCY))]
+    ruled = np.array([r is not None for r in TOWN.timeline.ruling])
+    assert sum(c.delivered_kwh or 0.0 for c in both) == pytest.approx(
+        metered.values[ruled].sum() * GRID.step_h
+    )
+
+
+def test_energy_with_an_interval_that_nobody_metered_is_not_known():
+    """A sum over what is left would look like a figure of the whole."""
+    values = np.full(GRID.count, 420.0)
+    values[0] = np.nan
+    made = card(intervals=rows(delivered_kw=Series(grid=GRID, values=values)))
+    assert (made.delivered_kwh, made.delivered_frac, made.cost_per_kwh_minor) == (None, None, None)
+    assert made.intervals[0].delivered_kw is None
+    assert made.worst_frac is not None
 
 
 def test_the_ratio_is_none_and_not_infinite_for_an_event_that_never_ruled():
-    other = replace(event(), id=EMERGENCY, target=Series.full(Grid.over(span(
-        "2014-01-28 15:00", "2014-01-28 16:00")), 100.0))  # fmt: skip
+    other = replace(event(), id=EventId("nobody"))
     made = card(other)
-    assert (made.delivered_frac, made.worst_frac) == (None, None)
+    assert (made.target_kwh, made.delivered_frac, made.worst_frac) == (0.0, None, None)
 
 
 def test_cost_is_what_customers_got_less_penalties_and_points_stand_apart():
@@ -89,7 +113,13 @@ def test_cost_is_what_customers_got_less_penalties_and_points_stand_apart():
     owed = sum(t.amount_minor for t in own if t.component == "penalty")
     assert made.cost_minor == paid - owed
     assert made.points == sum(t.amount_minor for t in own if t.component == "points")
+    assert made.delivered_kwh
     assert made.cost_per_kwh_minor == pytest.approx(made.cost_minor / made.delivered_kwh)
+
+
+def test_before_it_is_settled_an_event_has_no_cost_rather_than_none():
+    made = card(transfers=None)
+    assert (made.cost_minor, made.points, made.cost_per_kwh_minor) == (None, None, None)
 
 
 def test_devices_are_counted_once_however_many_receipts_they_sent():
@@ -104,27 +134,26 @@ def test_devices_are_counted_once_however_many_receipts_they_sent():
     assert (made.unreachable, made.refused, made.overridden) == (1, 1, 0)
 
 
-def test_the_peak_error_is_signed_in_height_and_in_time():
-    day = Grid(start=utc("2014-01-28 00:00"), step=QUARTER_HOUR, count=96)
-    actual = np.full(96, 50.0)
-    actual[68] = 100.0
-    guess = np.full((1, 96), 50.0)
-    guess[0, 66] = 103.0
-    forecast = Forecast(made_at=day.start, model="m", grid=day, quantiles=(0.5,), kw=guess)
-    error, minutes = peak_errors(forecast, Series(grid=day, values=actual))
-    assert error == pytest.approx(0.03)
-    assert minutes == -30.0
-    assert peak_errors(None, None) == (None, None)
+def test_a_device_taken_back_counts_where_it_was_called():
+    at = utc("2014-01-28 15:00")
+    receipts = [
+        Receipt(setpoint_id=SetpointId(r), resource_id=ResourceId(r), at=at, outcome=o)
+        for r, o in (("a", Outcome.APPLIED), ("b", Outcome.OVERRIDDEN), ("c", Outcome.APPLIED))
+    ]
+    made = card(receipts=receipts, taken_back={ResourceId("a"), ResourceId("never called")})
+    assert made.overridden == 2
 
 
 def test_a_scorecard_has_the_shape_of_result_json():
-    made = event_result(card(true_kw=Series.full(GRID, 410.0), replans=2))
-    assert set(made) == {"id", "source", "status", "replans", "intervals"}
+    made = event_result(card(intervals=rows(true_kw=Series.full(GRID, 410.0)), replans=2))
+    assert set(made) == {"replans", "intervals", "score"}
     assert set(made["intervals"][0]) == {
-        "start", "target_kw", "committed_kw", "delivered_kw", "delivered_frac", "true_kw",
+        "start", "status", "target_kw", "committed_kw", "delivered_kw", "delivered_frac",
+        "true_kw",
     }  # fmt: skip
     assert made["intervals"][0]["start"] == "2014-01-28T04:00:00+00:00"
-    assert made["status"] == "settled"
+    assert {i["status"] for i in made["intervals"]} == {"ruling", "superseded"}
+    assert json.loads(json.dumps(made)) == made
 
 
 def test_the_summary_is_one_screen_with_who_ruled_each_interval():
@@ -226,8 +255,19 @@ def test_a_loss_not_known_is_a_dash_and_a_column_of_dashes_is_left_out():
 
 
 def test_scorecards_stand_side_by_side():
-    made = card()
-    table = score_table([made, replace(made, cost_per_kwh_minor=None, delivered_frac=None)])
+    day_ahead, emergency = a_report().result["events"]
+    table = score_table([day_ahead, emergency])
     assert len(table.columns) == 3
     assert all(len(row) == 3 for row in table.rows)
-    assert timedelta(0) == made.intervals[0].interval.start - GRID.start
+    by_name = {row[0].split()[0]: row[1:] for row in table.rows}
+    assert by_name["net"] == ("33,120.50", "33,120.50")
+    assert by_name["gap"] == ("0.36%", "–")
+    assert score_table([{k: v for k, v in day_ahead.items() if k != "score"}]).rows == ()
+
+
+def test_energy_of_an_event_is_a_dash_where_an_interval_is_not_known():
+    event = a_report().result["events"][1]
+    event["intervals"][0]["true_kw"] = None
+    by_name = {row[0].split()[0]: row[1] for row in score_table([event]).rows}
+    assert by_name["true"] == "–"
+    assert by_name["asked"] == "5.40"

@@ -122,7 +122,6 @@ def test_a_run_without_event_money_or_samples_still_reports():
         money=(),
         failures=(),
         reasons=(),
-        scorecards=(),
         parts_kw={},
     )
     page = render_report(empty)

@@ -86,7 +86,7 @@ def test_what_we_send_we_also_understand():
         (a_wire(intervals=[]), "intervals"),
         (a_wire(intervalPeriod={"start": "2014-01-28T16:45:00", "duration": "PT15M"}), "start"),
         (a_wire(intervalPeriod={"start": "2014-01-28T16:45:00Z", "duration": "PT7M"}),
-         "intervals.0.intervalPeriod"),
+         "intervalPeriod: "),
         (a_wire(intervals=[{"id": 0, "payloads": [{"type": "PRICE", "values": [1]}]}]),
          "intervals.0.payloads.0"),
         (a_wire(intervals=[{"id": 0, "payloads": [

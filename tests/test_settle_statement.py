@@ -12,7 +12,7 @@ import pytest
 from controller.baseline.baselines import used_kw
 from controller.model.contracts import Customer
 from controller.model.ids import CustomerId, MeterId
-from controller.settle.page import statement_html, statement_text
+from controller.settle.page import Section, statement_html, statement_text
 from controller.settle.settle import Settlement
 from controller.settle.statement import as_table, objection_end, statement, totals
 from tests.settle_world import DAY_AHEAD, SITES, Town, utc
@@ -36,7 +36,8 @@ def told(customer: str, settlements: tuple[Settlement, ...] | None = None):
 def page(customer: str) -> str:
     made = told(customer)
     days = {(b.event_id, b.meter_id): used_kw(TOWN.history, b) for b in made.baselines}
-    return statement_html(made, used_days=days, contact="settlement@riverside.example", **KNOWN)
+    section = Section(statement=made, used_days=days, **KNOWN)
+    return statement_html(section, contact="settlement@riverside.example")
 
 
 @pytest.mark.parametrize("customer", ["mill-3", "home-00001"])
@@ -86,7 +87,9 @@ def test_columns_that_say_nothing_are_left_out():
 
 
 def test_a_fictional_area_says_so_on_the_statement_first():
-    html = statement_html(told("mill-3"), disclaimer="All of this is <fictional>.", **KNOWN)
+    html = statement_html(
+        Section(statement=told("mill-3"), **KNOWN), disclaimer="All of this is <fictional>."
+    )
     assert re.search(r"<body>\s*<p[^>]*>All of this is &lt;fictional&gt;", html)
 
 
@@ -95,7 +98,7 @@ def test_everything_from_outside_is_escaped():
     made = statement(
         named, TOWN.settlements(), meters=TOWN.meters, made_at=utc("2014-01-28 20:00"), **KNOWN
     )
-    html = statement_html(made, contact="<b>us</b>", **KNOWN)
+    html = statement_html(Section(statement=made, **KNOWN), contact="<b>us</b>")
     assert "<script>" not in html
     assert "<b>us</b>" not in html
 
@@ -113,7 +116,7 @@ def test_a_customer_who_was_not_called_gets_an_empty_statement():
         **KNOWN,
     )
     assert (made.lines, made.object_until) == ((), None)
-    assert "Not called" in statement_html(made, **KNOWN)
+    assert "Not called" in statement_html(Section(statement=made, **KNOWN))
     assert "not called" in statement_text(made, **KNOWN)
 
 
@@ -129,7 +132,7 @@ def test_a_line_on_hold_says_why():
         **KNOWN,
     )
     assert "on hold: 0 of 8" in statement_text(made, **KNOWN)
-    assert "no value 缺数" in statement_html(made, **KNOWN)
+    assert "no value 缺数" in statement_html(Section(statement=made, **KNOWN))
     assert mill.grid.count == 12
 
 

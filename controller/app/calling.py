@@ -8,8 +8,9 @@ from time import monotonic
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
+from controller.app.notes import give_up, note
 from controller.app.operating import Operating, as_forecast
-from controller.app.situation import GAVE_UP, LATENCY, NOTE, Situation
+from controller.app.situation import LATENCY, Situation
 from controller.dispatch.executor import Executor
 from controller.dispatch.gate import admit
 from controller.dispatch.setpoints import Wanted, differs, wanted
@@ -92,7 +93,10 @@ class Caller:
             "event_to_first_command_s": round(first_s, 3),
             "all_acked_s": round(monotonic() - asked_s, 3),
         }
-        await self._audit(LATENCY, json.dumps(self.situation.latency))
+        await self.journal.audit(
+            self.clock.now(), "controller", LATENCY, self.config.area.id,
+            json.dumps(self.situation.latency),
+        )  # fmt: skip
         return receipts
 
     def _still(self, wants: Sequence[Wanted]) -> list[Wanted]:
@@ -221,20 +225,11 @@ class Caller:
 
     async def give_up(self, contract_id: ContractId, reason: str) -> None:
         """Count on this contract no more today; durable, so that a restart knows it too."""
-        if contract_id not in self.situation.given_up:
-            now = self.clock.now()
-            self.situation.given_up[contract_id] = reason
-            await self.journal.audit(now, "controller", GAVE_UP, contract_id, reason)
+        if await give_up(self.situation, self.journal, self.clock.now(), contract_id, reason):
             await self._note("fault", f"{contract_id}: {reason}")
 
     async def _note(self, kind: str, text: str) -> None:
-        """Keep a happening for the report; durable."""
-        self.situation.note(self.clock.now(), kind, text)
-        await self._audit(f"{NOTE}{kind}", text)
-
-    async def _audit(self, action: str, text: str) -> None:
-        now = self.clock.now()
-        await self.journal.audit(now, "controller", action, self.config.area.id, text)
+        await note(self.situation, self.journal, self.clock.now(), kind, text)
 
     def _offsets(self, plan: Plan) -> dict[int, timedelta]:
         """Each home's own release offset of the day."""

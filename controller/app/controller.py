@@ -4,37 +4,39 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from controller.app import results, settling
-from controller.app.day_ahead import DayAhead, local_day
+from controller.app import results, settling, statements
+from controller.app.day_after import DayAfter
+from controller.app.day_ahead import DayAhead
+from controller.app.evening import Evening
 from controller.app.recall import load_situation
 from controller.app.situation import RESUMED, STOPPED, Situation
 from controller.app.steering import Steering
+from controller.app.versions import Versions
 from controller.app.wiring import Services, make_steering
 from controller.dispatch.executor import Executor
 from controller.dispatch.restore import restore
 from controller.errors import (
     DeviceError,
     EventError,
+    EventStateError,
     Fault,
-    InputError,
     MeterFileError,
-    PeakshareError,
+    TooEarlyError,
+    UnknownNameError,
 )
 from controller.events import check_event, may_become
 from controller.meters import import_meters, read_meter_files
 from controller.model.commands import Outcome, Override, OverrideSource
-from controller.model.events import DREvent, EventSource, EventStatus
+from controller.model.events import DREvent, EventStatus
 from controller.model.ids import CustomerId, EventId, ResourceId
 from controller.model.settings import Config
 from controller.model.time import Interval
 from controller.ports import Clock, Desk
-from controller.schedule import daily, next_fire
 from controller.telemetry import AGAIN_S, Readings, collect, keep_frames
 
 log = logging.getLogger("peakshare")
@@ -50,12 +52,10 @@ class Controller:
     situation: Situation
     steering: Steering
     day_ahead: DayAhead
+    day_after: DayAfter
+    evening: Evening
     readings: Readings
     executor: Executor
-    imports: int = 0
-    """Meter files taken in so far: what was computed from meters before is then out of date."""
-    settled: tuple[object, settling.Day] | None = None
-    """The event day settled last, and what it was computed from."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -86,7 +86,7 @@ class Controller:
                 keep_frames(self.readings, s.telemetry, self.config.area.id, s.clock, FRAMES_EVERY)
             ))  # fmt: skip
             await self._resume()
-            running.append(tasks.create_task(self._evenings()))
+            running.append(tasks.create_task(self.evening.run(self.take_event)))
             running.append(tasks.create_task(self.steering.run()))
             self.ready.set()
             await self.stopping.wait()
@@ -101,8 +101,13 @@ class Controller:
         check_event(event, now)
         if event.program_id not in self.config.programs:
             known = ", ".join(sorted(self.config.programs))
-            raise EventError(f"program {event.program_id!r} is not known; programs: {known}")
+            fault = Fault(
+                file="event", place="programID", value=repr(event.program_id),
+                expected=f"one of {known}",
+            )  # fmt: skip
+            raise EventError("this event is for a program that is not there", [fault])
         self.steering.caller.event_came()
+        event = replace(event, config_hash=self.config.hash)
         await self.services.journal.save_event(event)
         await self.services.journal.audit(now, actor, "event", event.id, event.source_id)
         self.situation.events[event.id] = event
@@ -118,20 +123,30 @@ class Controller:
         return event
 
     async def approve_event(self, event_id: EventId, actor: str) -> dict[str, Any]:
-        """Approve a draft. Raises EventError where the table does not allow it."""
+        """Approve a draft. Raises EventStateError where the table does not allow it."""
         event = self._event(event_id)
         if not may_become(event.status, EventStatus.APPROVED):
-            raise EventError(f"event {event_id} is {event.status}; only a draft can be approved")
+            raise EventStateError(
+                f"event {event_id} is {event.status}; only a draft can be approved"
+            )
         check_event(event, self.clock.now())
+        await self._name_version(event)
         event = await self.steering.set_status(event, EventStatus.APPROVED, "approved", actor)
         self.steering.want_plan(f"event {event_id} approved", event_id)
         return results.event_row(event)
+
+    async def _name_version(self, event: DREvent) -> None:
+        """A draft that waited while the configuration changed is planned under the new one."""
+        if event.config_hash != self.config.hash:
+            fresh = replace(event, revision=event.revision + 1, config_hash=self.config.hash)
+            await self.services.journal.save_event(fresh)
+            self.situation.events[event.id] = fresh
 
     async def cancel_event(self, event_id: EventId, reason: str, actor: str) -> dict[str, Any]:
         """Cancel an event that is not over; its devices are released by the next plan."""
         event = self._event(event_id)
         if not may_become(event.status, EventStatus.CANCELLED):
-            raise EventError(f"event {event_id} is {event.status} and cannot be cancelled")
+            raise EventStateError(f"event {event_id} is {event.status} and cannot be cancelled")
         event = await self.steering.set_status(event, EventStatus.CANCELLED, reason, actor)
         await self.steering.note("event", f"{event.source_id or event_id} cancelled: {reason}")
         if event_id in self.situation.in_hand and not self.situation.open_events():
@@ -157,7 +172,7 @@ class Controller:
     async def resume(self, reason: str, actor: str) -> dict[str, Any]:
         """Lift an emergency stop: open events are planned anew and commanded again."""
         if self.situation.stopped is None:
-            raise InputError("there is no emergency stop to lift")
+            raise TooEarlyError("there is no emergency stop to lift")
         await self.services.journal.audit(
             self.clock.now(), actor, RESUMED, self.config.area.id, reason
         )
@@ -178,7 +193,7 @@ class Controller:
     async def opt_out(self, resource_id: ResourceId, reason: str, actor: str) -> dict[str, Any]:
         """A customer leaves: released now, and not called again."""
         if resource_id not in self.config.fleet.index_of:
-            raise InputError(f"there is no resource {resource_id!r}")
+            raise UnknownNameError(f"there is no resource {resource_id!r}")
         override = Override(
             resource_id=resource_id, at=self.clock.now(), source=OverrideSource.OPERATOR,
             reason=reason,
@@ -203,7 +218,7 @@ class Controller:
             s.threads.submit(read_meter_files, paths, self.config.fleet.meters)
         )
         await import_meters(s.telemetry, self.config.area.id, read)
-        self.imports += 1
+        self.day_after.imports += 1
         await s.journal.audit(
             self.clock.now(), actor, "meter import", self.config.area.id, f"{read.rows} rows"
         )
@@ -232,12 +247,15 @@ class Controller:
         return await results.result(self)
 
     async def statement_table(self) -> list[list[str]]:
-        """All statements as one table, header first. Raises InputError before it is settled."""
-        return await settling.statement_table(self)
+        """All statements as one table, header first. Raises TooEarlyError before it is settled."""
+        return statements.statement_table(await self.day_after.settled(), self.clock.now())
 
     async def statement_page(self, customer_id: CustomerId) -> str:
-        """A customer's statement as HTML. Raises InputError for an unknown customer."""
-        return await settling.statement_page(self, customer_id)
+        """A customer's statement as HTML. Raises UnknownNameError for an unknown customer."""
+        return await statements.statement_page(
+            customer_id, journal=self.services.journal, telemetry=self.services.telemetry,
+            versions=self.day_after.versions, now=self.clock.now(),
+        )  # fmt: skip
 
     # --- tasks ----------------------------------------------------------------------------------
 
@@ -251,44 +269,6 @@ class Controller:
             await self.steering.teller.redeliver()
             await self.steering.note("event", "the controller started again and carries on")
             self.steering.want_plan("the controller started again")
-
-    async def _evenings(self) -> None:
-        """The scheduled peak-shaving run, every evening."""
-        trigger = daily(self.config.shaving.run_at, self.config.area.timezone)
-        last: datetime | None = None
-        while True:
-            at = next_fire(trigger, self.clock.now(), last)
-            await self.clock.sleep_until(at)
-            last = at
-            try:
-                await self.evening_run()
-            except PeakshareError as error:
-                log.error("the evening run failed: %s", error)
-                await self.steering.note("fault", f"the evening run failed: {error.message}")
-            except Exception as error:  # a task's boundary: steering goes on
-                log.exception("the evening run failed")
-                await self.steering.note("fault", f"the evening run failed: {error!r}")
-
-    async def evening_run(self) -> DREvent | None:
-        """Forecast tomorrow and make its event; None when nothing exceeds the limit."""
-        tomorrow = _local_date(self.clock.now(), self.config) + timedelta(days=1)
-        span = local_day(tomorrow, self.config.area.timezone)
-        if self._has_event(self.day_ahead.source_id(span.start)):
-            return None
-        forecast = await self.day_ahead.forecast_area(tomorrow)
-        operating = await self.day_ahead.prepare(span)
-        event = self.day_ahead.event(forecast, replace(self.steering.asker, operating=operating))
-        if event is None:
-            await self.steering.note("event", "no interval of tomorrow exceeds the limit")
-            return None
-        return await self.take_event(event, actor="scheduler")
-
-    def _has_event(self, source_id: str) -> bool:
-        """Whether the scheduled event of that name was made already, before a restart."""
-        return any(
-            e.source is EventSource.SCHEDULER and e.source_id == source_id
-            for e in self.situation.events.values()
-        )
 
     async def _prepare(self, span: Interval) -> None:
         """Hand operating forecasts that cover `span` to all who use them."""
@@ -320,7 +300,7 @@ class Controller:
 
     def _event(self, event_id: EventId) -> DREvent:
         if event_id not in self.situation.events:
-            raise EventError(f"there is no event {event_id!r}")
+            raise UnknownNameError(f"there is no event {event_id!r}")
         return self.situation.events[event_id]
 
 
@@ -328,7 +308,8 @@ async def make_controller(config: Config, services: Services) -> Controller:
     """A controller with its situation rebuilt from the journal and a fence of its own."""
     s = services
     await s.journal.save_config(config.hash, config.body, s.clock.now())
-    situation = await load_situation(config, s.journal)
+    versions = Versions(current=config, journal=s.journal, clock=s.clock, threads=s.threads)
+    situation = await load_situation(config, s.journal, versions)
     readings = Readings(config.fleet)
     executor = Executor(
         journal=s.journal, links=s.links, fleet=config.fleet, clock=s.clock,
@@ -338,12 +319,20 @@ async def make_controller(config: Config, services: Services) -> Controller:
         config=config, journal=s.journal, telemetry=s.telemetry, clock=s.clock,
         threads=s.threads, feed_folder=s.feed_folder, random=s.random,
     )  # fmt: skip
+    day_after = DayAfter(
+        config=config, situation=situation, versions=versions, telemetry=s.telemetry,
+        clock=s.clock, threads=s.threads,
+    )  # fmt: skip
+    steering = make_steering(config, services, situation, readings, executor)
+    evening = Evening(
+        config=config, situation=situation, clock=s.clock, day_ahead=day_ahead, steering=steering
+    )
     controller = Controller(
         config=config, services=services, situation=situation, day_ahead=day_ahead,
-        readings=readings, executor=executor,
-        steering=make_steering(config, services, situation, readings, executor),
+        day_after=day_after, evening=evening, readings=readings, executor=executor,
+        steering=steering,
     )  # fmt: skip
-    controller.steering.prepare = controller._prepare
+    steering.prepare = controller._prepare
     return controller
 
 
@@ -354,7 +343,3 @@ def _no_file(path: Path) -> Fault:
 
 async def _as_coroutine(make: Callable[[], Awaitable[None]]) -> None:
     await make()
-
-
-def _local_date(at: datetime, config: Config) -> date:
-    return at.astimezone(ZoneInfo(config.area.timezone)).date()

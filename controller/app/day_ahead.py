@@ -12,7 +12,7 @@ import numpy as np
 from controller.app.asking import Asker
 from controller.app.feed import Feed, read_feed
 from controller.app.operating import Operating, make_operating, recall_frozen
-from controller.errors import InputError
+from controller.errors import FeedError
 from controller.forecast.load import forecast_load
 from controller.forecast.peak import shaving_target
 from controller.model.events import DREvent, EventSource
@@ -46,7 +46,7 @@ class DayAhead:
     async def prepare(self, span: Interval) -> Operating:
         """Operating forecasts of every resource over the local days of `span`.
 
-        From the meters up to now; those made already are kept. Raises InputError without history
+        From the meters up to now; those made already are kept. Raises FeedError without history
         or feed.
         """
         whole = local_days(span, self.config.area.timezone)
@@ -59,14 +59,14 @@ class DayAhead:
         zone = self.config.area.id
         known = await self.telemetry.span("meter", zone)
         if known is None:
-            raise InputError(
+            raise FeedError(
                 "there is no meter history to forecast from",
                 hint="Import it with `peakshare meter import FILE …`.",
             )
         until = min(self.clock.now(), span.start, known.end + QUARTER_HOUR)
         since = max(known.start, until - timedelta(days=HISTORY_DAYS))
         if until <= since:
-            raise InputError("the meter history begins after the day that is to be forecast")
+            raise FeedError("the meter history begins after the day that is to be forecast")
         history = await self.telemetry.frames("meter", zone, Interval(start=since, end=until))
         feed = await self._feed()
         work = self.threads.submit(make_operating, self.config, history, feed, span)
@@ -132,7 +132,7 @@ class DayAhead:
         now = self.clock.now()
         weather = feed.weather.on(grid).values
         if now - feed.load.grid.end > STALE or np.isnan(weather).any():
-            raise InputError(
+            raise FeedError(
                 f"the feed is too old: load until {feed.load.grid.end:%Y-%m-%d %H:%M}Z, weather "
                 f"until {feed.weather.grid.end:%Y-%m-%d %H:%M}Z",
                 hint=f"Bring {self.feed_folder} up to date.",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from controller.errors import Fault, InputError
+from controller.errors import Fault, FeedError
 from controller.model.time import Grid, Series
 
 AREA_TABLE = "area_load"
@@ -35,13 +35,13 @@ def read_feed(folder: Path) -> Feed:
     """Read `area_load` and `weather_forecast` (.parquet or .csv) of a feed folder.
 
     Columns: time_utc (start of the interval, with zone), load_kw, temp_c; time_utc,
-    temp_forecast_c, mae_c. Raises InputError with every fault at once.
+    temp_forecast_c, mae_c. Raises FeedError with every fault at once.
     """
     faults: list[Fault] = []
     area = _columns(folder, AREA_TABLE, ("load_kw", "temp_c"), faults)
     weather = _columns(folder, WEATHER_TABLE, ("temp_forecast_c", "mae_c"), faults)
     if faults:
-        raise InputError(f"the feed in {folder} cannot be used", faults)
+        raise FeedError(f"the feed in {folder} cannot be used", faults)
     return Feed(
         load=area["load_kw"],
         temperature=area["temp_c"],

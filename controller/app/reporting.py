@@ -1,28 +1,27 @@
 """What the report of a day is made from, as JSON: the same file renders it again later."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 
+from controller.app.day_after import Day
 from controller.app.situation import Happening
 from controller.evaluate.summary import money_rows
 from controller.model.ids import MeterId
 from controller.model.resources import APPLIANCE_KINDS
+from controller.model.settings import Config
 from controller.model.time import Series
 
-if TYPE_CHECKING:
-    from controller.app.controller import Controller
-    from controller.app.settling import Day
 
-
-def report_section(controller: Controller, day: Day) -> dict[str, Any]:
+def report_section(
+    config: Config, day: Day, happenings: Iterable[Happening], made_at: datetime
+) -> dict[str, Any]:
     """Series, money and failures of the day; series are lists on `start` + 15 minutes."""
-    config, grid = controller.config, day.line.grid
+    grid, terms = day.line.grid, day.first_terms
     return {
         "area": {
             "id": config.area.id,
@@ -30,35 +29,35 @@ def report_section(controller: Controller, day: Day) -> dict[str, Any]:
             "timezone": config.area.timezone,
             "disclaimer": config.area.disclaimer,
         },
-        "config_hash": config.hash,
-        "made_at": controller.clock.now().isoformat(),
+        "config_hash": terms.version.hash,
+        "made_at": made_at.isoformat(),
         "limit_kw": config.shaving.limit_kw,
         "start": grid.start.isoformat(),
         "target_kw": _list(day.line.target.values),
         "delivered_kw": _list(day.delivered_kw()),
-        "parts_kw": {name: _list(kw) for name, kw in _parts(controller, day).items()},
-        "samples": _samples(controller, day),
-        "money": _money(controller, day),
-        "failures": _failures(controller.situation.happenings),
-        "names": {c.id: c.name for c in config.contracts.values()},
+        "parts_kw": {name: _list(kw) for name, kw in _parts(day).items()},
+        "samples": _samples(day),
+        "money": _money(day),
+        "failures": _failures(happenings),
+        "names": {c.id: c.name for c in terms.contracts.values()},
     }
 
 
-def _parts(controller: Controller, day: Day) -> Mapping[str, np.ndarray]:
+def _parts(day: Day) -> Mapping[str, np.ndarray]:
     """Delivered by kind of resource, kW on the timeline."""
-    config = controller.config
-    kind_of = {r.meter_id: r.kind for r in config.fleet}
+    kind_of = {r.meter_id: r.kind for r in day.fleet}
     out: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(day.line.grid.count))
     for meter_id in day.baselines:
         out[kind_of[meter_id].replace("_", " ")] += np.nan_to_num(day.delivered_of(meter_id))
     return dict(sorted(out.items(), key=lambda item: -float(item[1].sum())))
 
 
-def _samples(controller: Controller, day: Day) -> list[dict[str, Any]]:
+def _samples(day: Day) -> list[dict[str, Any]]:
     """Baseline against metered of the total, of the largest called factory and of a home."""
-    fleet, grid = controller.config.fleet, day.line.grid
-    sites = [m for m in day.baselines if _resource_kind(controller, m) not in APPLIANCE_KINDS]
-    homes = [m for m in day.baselines if _resource_kind(controller, m) in APPLIANCE_KINDS]
+    fleet, grid = day.fleet, day.line.grid
+    kind_of = {m: fleet[fleet.meter(m).resource_ids[0]].kind for m in day.baselines}
+    sites = [m for m, kind in kind_of.items() if kind not in APPLIANCE_KINDS]
+    homes = [m for m, kind in kind_of.items() if kind in APPLIANCE_KINDS]
 
     def energy(meter_id: MeterId) -> float:
         return float(np.nansum(day.delivered_of(meter_id)))
@@ -74,7 +73,7 @@ def _samples(controller: Controller, day: Day) -> list[dict[str, Any]]:
         }
     ]  # fmt: skip
     for meter_id in picks:
-        customer = controller.config.customers[fleet.meter(meter_id).customer_id]
+        customer = day.first_terms.customers[fleet.meter(meter_id).customer_id]
         rows.append({
             "name": customer.name,
             "customer_id": customer.id,
@@ -84,15 +83,15 @@ def _samples(controller: Controller, day: Day) -> list[dict[str, Any]]:
     return rows
 
 
-def _money(controller: Controller, day: Day) -> list[dict[str, Any]]:
+def _money(day: Day) -> list[dict[str, Any]]:
     """One row per contract over all events."""
-    config = controller.config
+    terms = day.first_terms
     rows = money_rows(
         [p for s in day.settlements for p in s.performances],
         [t for s in day.settlements for t in s.transfers],
-        contracts=config.contracts,
-        programs=config.programs,
-        meters={m.id: m for m in config.fleet.meters},
+        contracts=terms.contracts,
+        programs=terms.programs,
+        meters=terms.meters,
     )
     return [asdict(row) for row in rows]
 
@@ -113,11 +112,6 @@ def _failures(happenings: Iterable[Happening]) -> list[dict[str, Any]]:
     for row in waiting:
         row["replaced_by"] = "nothing"
     return rows
-
-
-def _resource_kind(controller: Controller, meter_id: MeterId) -> str:
-    fleet = controller.config.fleet
-    return fleet[fleet.meter(meter_id).resource_ids[0]].kind
 
 
 def _known_where(series: Series, where: Series) -> Series:

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from controller.app import settling
 from controller.app.reporting import report_section
-from controller.errors import InputError
+from controller.errors import TooEarlyError
+from controller.evaluate.result import event_result
+from controller.evaluate.scorecard import score_intervals, scorecard
 from controller.events import superseded_in, timeline
-from controller.model.commands import Mode, Outcome
-from controller.model.events import DREvent, Timeline
+from controller.model.commands import Mode, Outcome, Receipt
+from controller.model.events import DREvent
+from controller.model.money import Transfer
 from controller.model.plans import Plan
+from controller.model.time import Series
 from controller.plan.explain import summary
-from controller.ports import EventLogEntry
+from controller.ports import Command, EventLogEntry
 
 if TYPE_CHECKING:
     from controller.app.controller import Controller
+    from controller.app.day_after import Day
+
+log = logging.getLogger("peakshare")
+
+
+class Planned(TypedDict):
+    """What a scorecard says of the plans behind an event."""
+
+    replans: int
+    gap_frac: float | None
 
 
 def event_row(event: DREvent) -> dict[str, Any]:
@@ -93,18 +108,18 @@ def plan(plan_: Plan | None) -> dict[str, Any]:
 
 async def result(controller: Controller) -> dict[str, Any]:
     """The day as data: result.json without what only the simulators know."""
-    situation = controller.situation
-    day: settling.Day | None = None
+    situation, config = controller.situation, controller.config
+    day: Day | None = None
     settlement: dict[str, Any] | None = None
     try:
-        day = await settling.settled_day(controller)
+        day = await controller.day_after.settled()
         settlement = await settling.totals(controller, day)
-    except InputError:
-        pass
-    first = situation.first_plan
+    except TooEarlyError as error:  # a day that is not over, or whose meters are still to come
+        log.info("the day is not settled: %s", error.message)
+    first, now = situation.first_plan, controller.clock.now()
     return {
         "forecast": _forecast(controller),
-        "events": _events(controller, day),
+        "events": await _events(controller, day),
         "plan": _cost(first) if first else None,
         "devices": await _devices(controller),
         "settlement": settlement,
@@ -112,7 +127,7 @@ async def result(controller: Controller) -> dict[str, Any]:
         "reasons": [[r.of, r.chosen, r.code, r.text] for r in first.reasons] if first else [],
         "plans": len(situation.plans),
         "happenings": [[h.at.isoformat(), h.kind, h.text] for h in situation.happenings],
-        "report": report_section(controller, day) if day else None,
+        "report": report_section(config, day, situation.happenings, now) if day else None,
     }
 
 
@@ -143,56 +158,58 @@ def _forecast(controller: Controller) -> dict[str, Any] | None:
     }
 
 
-def _events(controller: Controller, day: settling.Day | None) -> list[dict[str, Any]]:
-    """The events of the day that is shown."""
-    events = settling.shown_day(controller)
+async def _events(controller: Controller, day: Day | None) -> list[dict[str, Any]]:
+    """The events of the day that is shown, each with its scorecard."""
+    events = controller.day_after.shown()
     line, played = timeline(events), controller.situation.of_day(events)
     if line is None or played is None:
         return [event_row(e) | {"replans": 0, "intervals": []} for e in events]
-    committed = sum(
-        (s.on(line.grid).values for s in played.plan.committed_kw().values()),
-        np.zeros(line.grid.count),
-    )
+    promised = [s.on(line.grid).values for s in played.plan.committed_kw().values()]
+    committed = np.sum(promised, axis=0) if promised else np.zeros(line.grid.count)
     delivered = day.delivered_kw() if day else np.full(line.grid.count, np.nan)
-    return [
-        event_row(e)
-        | {
-            "replans": _replans(controller, e),
-            "intervals": _intervals(e, line, committed, delivered),
-        }
-        for e in events
-    ]
-
-
-def _replans(controller: Controller, event: DREvent) -> int:
-    """Plans made while this event ruled, after its first."""
-    plans = [p for p in controller.situation.plans if p.event_id == event.id]
-    return max(0, len(plans) - 1)
-
-
-def _intervals(
-    event: DREvent, line: Timeline, committed: np.ndarray, delivered: np.ndarray
-) -> list[dict[str, Any]]:
-    lost = set(superseded_in(event, line))
+    commands = await controller.services.journal.commands()
     rows: list[dict[str, Any]] = []
-    for i in range(line.grid.count):
-        interval = line.grid.interval(i)
-        rules = line.ruling[i] == event.id
-        if not rules and interval not in lost:
-            continue
-        target = float(line.target.values[i]) if rules else 0.0
-        got = float(delivered[i]) if rules else 0.0
-        known = np.isfinite(got)
-        rows.append({
-            "start": interval.start.isoformat(),
-            "status": "ruling" if rules else "superseded",
-            "target_kw": round(target, 1),
-            "committed_kw": round(float(committed[i]), 1) if rules else 0.0,
-            "delivered_kw": round(got, 1) if known else None,
-            "delivered_frac": round(got / target, 4) if known and target > 0 else None,
-            "true_kw": None,
-        })  # fmt: skip
+    for event in events:
+        card = scorecard(
+            event,
+            score_intervals(
+                event, line, superseded=superseded_in(event, line),
+                committed_kw=Series(grid=line.grid, values=committed),
+                delivered_kw=Series(grid=line.grid, values=delivered),
+            ),
+            transfers=_transfers(event, day),
+            receipts=_receipts(event, commands),
+            taken_back=controller.situation.overrides.keys(),
+            **_planned(controller, event),
+        )  # fmt: skip
+        rows.append(event_row(event) | event_result(card))
     return rows
+
+
+def _transfers(event: DREvent, day: Day | None) -> list[Transfer] | None:
+    """None before the event is settled."""
+    own = [s for s in day.settlements if s.event_id == event.id] if day else []
+    return [t for s in own for t in s.transfers] if own else None
+
+
+def _receipts(event: DREvent, commands: Sequence[Command]) -> list[Receipt]:
+    return [
+        Receipt(
+            setpoint_id=c.setpoint.id, resource_id=c.setpoint.resource_id, at=c.at,
+            outcome=c.outcome, detail=c.detail,
+        )
+        for c in commands
+        if c.setpoint.event_id == event.id and c.outcome is not None
+    ]  # fmt: skip
+
+
+def _planned(controller: Controller, event: DREvent) -> Planned:
+    """Plans that this event caused, after its first; and how good that one was."""
+    plans = [p for p in controller.situation.plans if p.event_id == event.id]
+    return {
+        "replans": max(0, len(plans) - 1),
+        "gap_frac": plans[0].gap_frac if plans else None,
+    }
 
 
 async def _devices(controller: Controller) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from controller.events import CLOSED, EventDay, event_days, timeline
 from controller.model.commands import Outcome, Override, Receipt
 from controller.model.contracts import ContractUse
 from controller.model.events import Answer, DREvent, Notice, Offer, Timeline
-from controller.model.ids import ContractId, EventId, ResourceId
+from controller.model.ids import ContractId, EventId, PlanId, ResourceId
 from controller.model.plans import Plan
 from controller.model.resources import APPLIANCE_KINDS
 from controller.model.settings import Config
@@ -54,6 +54,7 @@ class Played:
     """What settlement needs of an event day: its last plan, who took a command, who was told."""
 
     plan: Plan
+    """As it was made, whatever the configuration is now."""
     took: frozenset[ResourceId]
     told_at: Mapping[ContractId, datetime] = field(default_factory=dict)
     """When each told contract first learnt of its call."""
@@ -69,6 +70,9 @@ class Situation:
     in_hand: set[EventId] = field(default_factory=set)
     """The events of the day in hand, cancelled ones included."""
     plans: list[Plan] = field(default_factory=list)
+    """As they can be followed now, in the indexes of this configuration's fleet."""
+    as_made: dict[PlanId, Plan] = field(default_factory=dict)
+    """Those of them that were made under another configuration, as they were."""
     notices: dict[str, Notice] = field(default_factory=dict)
     offers: dict[str, Offer] = field(default_factory=dict)
     given_up: dict[ContractId, str] = field(default_factory=dict)
@@ -215,10 +219,11 @@ class Situation:
 
     def _put_away(self) -> None:
         if self.plan is not None:
-            self.remember(self._played(self.plan))
+            self.remember(self._played(self.plan), self.plan)
         owed = self.owed()
         self.outcomes = {r: o for r, o in self.outcomes.items() if r in owed}
         self.plans.clear()
+        self.as_made.clear()
         self.notices.clear()
         self.offers.clear()
         self.lost.clear()
@@ -227,12 +232,15 @@ class Situation:
 
     def _played(self, plan: Plan) -> Played:
         told_at = first_told(self.notices.values(), self.in_hand)
-        return Played(plan=plan, took=frozenset(self.took), told_at=told_at)
+        made = self.as_made.get(plan.id, plan)
+        return Played(plan=made, took=frozenset(self.took), told_at=told_at)
 
-    def remember(self, played: Played) -> None:
-        """Keep an earlier day for its settlement, and what it used up of everyone's limits."""
+    def remember(self, played: Played, plan: Plan) -> None:
+        """Keep an earlier day for its settlement, and what it used up of everyone's limits.
+
+        `plan` is the one played, in the indexes of this configuration's fleet.
+        """
         self.played = [*self.played, played][-KEEP_DAYS:]
-        plan = played.plan
         self.calls.update(m for a in plan.assignments for m in a.members)
         for commitment in plan.commitments:
             on = commitment.kw.values > 0

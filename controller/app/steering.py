@@ -16,12 +16,13 @@ import numpy as np
 
 from controller.app.asking import Asker
 from controller.app.calling import Caller
+from controller.app.notes import note
 from controller.app.planner import Planner
-from controller.app.situation import NOTE, TURNED, Situation, ruled
+from controller.app.situation import TURNED, Situation, ruled
 from controller.app.telling import Teller
 from controller.app.watching import SITE_WINDOW, Watch, response
 from controller.clock import wake
-from controller.errors import EventError, PeakshareError
+from controller.errors import EventStateError, PeakshareError
 from controller.events import may_become
 from controller.model.events import DREvent, EventStatus, Timeline
 from controller.model.ids import CohortId, EventId
@@ -156,13 +157,15 @@ class Steering:
     ) -> DREvent:
         """Journal a transition that the table allows; the event with its new status.
 
-        Raises EventError where it does not, by what the event is by then: an operator may have
+        Raises EventStateError where it does not, by what the event is by then: an operator may have
         cancelled it while we waited.
         """
         async with self._lives:
             current = self.situation.events[event.id]
             if not may_become(current.status, status):
-                raise EventError(f"event {event.id} is {current.status}: not {status} any more")
+                raise EventStateError(
+                    f"event {event.id} is {current.status}: not {status} any more"
+                )
             now = self.clock.now()
             await self.journal.log_event(event.id, now, status, reason, actor)
             fresh = replace(current, status=status)
@@ -171,13 +174,11 @@ class Steering:
 
     async def note(self, kind: str, text: str) -> None:
         """Keep a happening for the report; durable."""
-        now = self.clock.now()
-        self.situation.note(now, kind, text)
-        await self.journal.audit(now, "controller", f"{NOTE}{kind}", self.config.area.id, text)
+        await note(self.situation, self.journal, self.clock.now(), kind, text)
 
     async def _follow_lives(self, now: datetime) -> None:
         for event in list(self.situation.events.values()):
-            with suppress(EventError):  # an operator was faster
+            with suppress(EventStateError):  # an operator was faster
                 await self._follow(event, now)
 
     async def _follow(self, event: DREvent, now: datetime) -> None:
@@ -235,7 +236,7 @@ class Steering:
             event_id=event_id,
             lead=self.config.dispatch.lead,
         )
-        plan = await self.planner.plan(problem)
+        plan = replace(await self.planner.plan(problem), config_hash=self.config.hash)
         await self.journal.save_plan(plan)
         self.situation.plans.append(plan)
         return plan

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from controller.app.situation import GAVE_UP, Situation, is_stand_down
+from controller.app.notes import give_up, note
+from controller.app.situation import Situation, is_stand_down
 from controller.errors import DeviceError
 from controller.model.events import Answer, Notice, Offer
 from controller.model.ids import ContractId, EventId, LinkId
@@ -72,8 +73,7 @@ class Teller:
                 sent_at=now,
                 reply_by=now + self.config.contracts[contract_id].reply_within,
             ))  # fmt: skip
-            if contract_id not in self.situation.given_up:
-                await self._give_up(contract_id, "told to stand down")
+            await self._give_up(contract_id, "told to stand down")
 
     def _promised(self) -> dict[ContractId, Series]:
         """Newest word of each told contract, yes or still open; nothing after a stand-down."""
@@ -104,7 +104,7 @@ class Teller:
         if is_stand_down(notice):
             return None
         name = self.config.contracts[offer.contract_id].name
-        self.situation.note(self.clock.now(), "answer", f"{name}: {offer.answer}")
+        await self._note("answer", f"{name}: {offer.answer}")
         if offer.answer is Answer.ACCEPT:
             return None
         if offer.answer in (Answer.NO, Answer.SILENT):
@@ -145,18 +145,21 @@ class Teller:
     async def _deliver(self, notice: Notice) -> None:
         contract = self.config.contracts[notice.contract_id]
         link = self.config.fleet[contract.resource_ids[0]].link
+        what = "need not curtail any more" if is_stand_down(notice) else "was asked"
         try:
             async with asyncio.timeout(self.config.links[link].timeout_s):
                 await self.desks[link].notify(notice)
-            what = "need not curtail any more" if is_stand_down(notice) else "was asked"
-            self.situation.note(self.clock.now(), "notice", f"{contract.name} {what}")
         except (DeviceError, TimeoutError) as error:
             why = str(error) or "the desk does not answer"
-            self.situation.note(self.clock.now(), "fault", f"{contract.name}: {why}")
+            await self._note("fault", f"{contract.name}: {why}")
+        else:
+            await self._note("notice", f"{contract.name} {what}")
 
     async def _give_up(self, contract_id: ContractId, reason: str) -> None:
-        self.situation.given_up[contract_id] = reason
-        await self.journal.audit(self.clock.now(), "controller", GAVE_UP, contract_id, reason)
+        await give_up(self.situation, self.journal, self.clock.now(), contract_id, reason)
+
+    async def _note(self, kind: str, text: str) -> None:
+        await note(self.situation, self.journal, self.clock.now(), kind, text)
 
 
 def _fitted(offer: Offer, notice: Notice) -> Offer:

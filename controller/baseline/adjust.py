@@ -101,8 +101,7 @@ def _additive(
     # Never below no load; a meter that feeds in keeps its sign.
     out = np.maximum(kw + shift[:, None], np.minimum(kw, 0.0))
     notes = (
-        f"{when}: metered {m / k:.4f} kW − same hours of the days used {b / k:.4f} kW = "
-        f"{r:+.4f} kW{_capped(r, s)}"
+        _compared(when, m / k, "−", b / k, f"{r:+.4f} kW") + _capped(r, s)
         if k
         else f"{when}: nothing to compare, not adjusted"
         for m, b, k, r, s in zip(metered, base, known, raw, shift, strict=True)
@@ -123,13 +122,19 @@ def _ratio(
     cap = math.inf if rule.adjustment_cap_frac is None else rule.adjustment_cap_frac
     factor = np.clip(raw, max(0.0, 1 - cap), 1 + cap)
     notes = (
-        f"{when}: metered {m / k:.4f} kW ÷ same hours of the days used {b / k:.4f} kW = "
-        f"{r:.6f}{_capped(r, f)}"
+        _compared(when, m / k, "÷", b / k, f"{r:.6f}") + _capped(r, f)
         if ok
         else f"{when}: no load to compare, not adjusted"
         for m, b, k, r, f, ok in zip(metered, base, known, raw, factor, usable, strict=True)
     )
     return Adjusted(kw=kw * factor[:, None], amount=factor, notes=tuple(notes))
+
+
+def _compared(when: str, metered: float, sign: str, base: float, result: str) -> str:
+    return (
+        f"{when}: metered {metered:.4f} kW {sign} same hours of the days used {base:.4f} kW = "
+        f"{result}"
+    )
 
 
 def _capped(raw: float, applied: float) -> str:

@@ -2,19 +2,35 @@
 
 `run` is the only place that knows every concrete class; `demo` is nothing but `simulate`, `run`
 and one day; commands that change anything are HTTP clients of the running controller. Exit
-codes: 0 done, 1 the job failed, 2 wrong usage or input. To add a command: a function here that
-imports its module, and an example in its help.
+codes: 0 done, 1 the job failed, 2 wrong usage or input. To add a command: a function here (or in
+`groups`) that imports its module, takes --json, and has an example in its help: a test runs it.
 """
 
 import sys
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from controller.errors import PeakshareError
+from controller.cli.failure import complain, wants_json
+from controller.cli.groups import event_app, meter_app
+from controller.cli.options import (
+    DATA,
+    DEFAULT_MODEL,
+    Country,
+    DataFolder,
+    Folder,
+    IdColumn,
+    Json,
+    LoadFile,
+    Model,
+    Reason,
+    TemperatureFiles,
+    Value,
+    Zone,
+)
+from controller.errors import UsageError
 
 app = typer.Typer(
     name="peakshare",
@@ -23,18 +39,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-event_app = typer.Typer(help="Events of the grid.", no_args_is_help=True, rich_markup_mode=None)
-meter_app = typer.Typer(help="Meter readings.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(event_app, name="event")
 app.add_typer(meter_app, name="meter")
-
-Json = Annotated[bool, typer.Option("--json", help="Print data instead of text.")]
-Folder = Annotated[Path, typer.Argument(help="Configuration folder, e.g. configs/demo.")]
-DataFolder = Annotated[
-    Path, typer.Option("--data", help="Data directory of the controller.", envvar="PEAKSHARE_DIR")
-]
-DATA = Path("out/run")
-
 
 _INTERRUPTED = 130
 """What Typer makes of an interrupt."""
@@ -44,12 +50,24 @@ class _Options:
     debug = False
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show version and commit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --version: as data.")] = False,
 ) -> None:
     """Demand response and virtual power plant controller."""
     _Options.debug = debug
+    if version:
+        from controller.cli.version import show
+
+        show(as_json=as_json)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        context.fail("Missing command.")
+    if as_json:
+        context.fail(f"--json goes behind the command: {context.invoked_subcommand} --json")
 
 
 @app.command()
@@ -61,7 +79,7 @@ def demo(
 ) -> None:
     """Play one real hot day: simulators, broker, controller, settlement, report.
 
-    Example: peakshare demo --seed 2
+    Example: peakshare demo --config configs/demo --seed 2
     """
     from controller.cli.demo import play
 
@@ -96,12 +114,15 @@ def run(
         str | None, typer.Option(help="Demo clock: held here until it starts.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Random source of ids and staggers.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Run the controller until it is stopped.
+    """Run the controller until it is stopped. Its one line when it is ready is always data.
 
     Example: peakshare run configs/demo --data out/run --feed out/feed
     """
     from controller.cli.run import run_controller
+
+    del as_json  # its ready line is data anyway; errors as data are `obey`'s business
 
     raise typer.Exit(
         run_controller(config, data, feed=feed, links=links, start_line=start_line,
@@ -114,6 +135,7 @@ def simulate(
     config: Folder,
     out: Annotated[Path, typer.Option(help="Feed, addresses and truth go here.")] = Path("out/sim"),
     seed: Annotated[int | None, typer.Option(help="World and behaviour; any number.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Run the simulated sites, homes and duty desk of a configuration until interrupted.
 
@@ -121,71 +143,7 @@ def simulate(
     """
     from controller.cli.demo import simulate_only
 
-    raise typer.Exit(simulate_only(config, out, seed))
-
-
-@event_app.command("create")
-def event_create(
-    file: Annotated[Path, typer.Argument(help="An OpenADR 3.1 event as JSON.")],
-    data: DataFolder = DATA,
-    as_json: Json = False,
-) -> None:
-    """Send an event to the running controller.
-
-    Example: peakshare event create event.json
-    """
-    from controller.cli import live
-
-    live.create_event(data, file, as_json=as_json)
-
-
-@event_app.command("list")
-def event_list(data: DataFolder = DATA, as_json: Json = False) -> None:
-    """List events and where they are in their lives.
-
-    Example: peakshare event list --json
-    """
-    from controller.cli import live
-
-    live.list_events(data, as_json=as_json)
-
-
-@event_app.command("show")
-def event_show(event_id: str, data: DataFolder = DATA, as_json: Json = False) -> None:
-    """Show one event with its log.
-
-    Example: peakshare event show 019b3f00-0000-7000-8000-000000000000
-    """
-    from controller.cli import live
-
-    live.show_event(data, event_id, as_json=as_json)
-
-
-@event_app.command("approve")
-def event_approve(event_id: str, data: DataFolder = DATA, as_json: Json = False) -> None:
-    """Approve a draft event.
-
-    Example: peakshare event approve 019b3f00-0000-7000-8000-000000000000
-    """
-    from controller.cli import live
-
-    live.approve_event(data, event_id, as_json=as_json)
-
-
-@event_app.command("cancel")
-def event_cancel(
-    event_id: str,
-    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
-    data: DataFolder = DATA,
-    as_json: Json = False,
-) -> None:
-    """Cancel an event; its devices are released.
-
-    Example: peakshare event cancel 019b3f00-… --reason "grid recovered"
-    """
-    from controller.cli import live
-
-    live.cancel_event(data, event_id, reason, as_json=as_json)
+    raise typer.Exit(simulate_only(config, out, seed, as_json=as_json))
 
 
 @app.command()
@@ -212,7 +170,7 @@ def plan(data: DataFolder = DATA, as_json: Json = False) -> None:
 
 @app.command()
 def stop(
-    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
+    reason: Reason,
     release_all: Annotated[
         bool, typer.Option("--all", help="Release every device at once and command no more.")
     ] = False,
@@ -232,7 +190,7 @@ def stop(
 
 @app.command()
 def resume(
-    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")],
+    reason: Reason,
     data: DataFolder = DATA,
     as_json: Json = False,
 ) -> None:
@@ -261,6 +219,7 @@ def statement(
     customer_id: str,
     data: DataFolder = DATA,
     out: Annotated[Path | None, typer.Option(help="Write the page here.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Make a customer's statement as an HTML page.
 
@@ -268,7 +227,7 @@ def statement(
     """
     from controller.cli import live
 
-    live.statement(data, customer_id, out)
+    live.statement(data, customer_id, out, as_json=as_json)
 
 
 @app.command()
@@ -276,6 +235,7 @@ def report(
     folder: Annotated[Path, typer.Argument(help="A demo's folder, with result.json.")] = Path(
         "out/demo"
     ),
+    as_json: Json = False,
 ) -> None:
     """Write the HTML report of a played day again from its files.
 
@@ -283,88 +243,103 @@ def report(
     """
     from controller.cli.offline import report as write_report
 
-    write_report(folder)
+    write_report(folder, as_json=as_json)
 
 
 @app.command()
 def forecast(
-    config: Folder,
-    feed: Annotated[Path, typer.Option(help="Feed folder: area load, weather forecast.")],
-    issued_at: Annotated[str, typer.Option(help="ISO instant with offset.")],
+    config: Annotated[
+        Path | None, typer.Argument(help="Configuration folder, with --feed and --issued-at.")
+    ] = None,
+    feed: Annotated[
+        Path | None, typer.Option(help="Feed folder: area load, weather forecast.")
+    ] = None,
+    load: LoadFile | None = None,
+    temperature: TemperatureFiles = None,
+    horizon: Annotated[str, typer.Option(help="How far ahead: 24h, 90min, 2d.")] = "24h",
+    issued_at: Annotated[
+        str | None, typer.Option(help="ISO instant with offset; without: the end of the loads.")
+    ] = None,
+    timezone: Zone = "UTC",
+    country: Country = None,
+    limit: Annotated[
+        float | None, typer.Option(help="Also P(load > limit), in the file's unit.")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    value: Value = None,
+    id_column: IdColumn = None,
     as_json: Json = False,
 ) -> None:
-    """Forecast the area's load for the day after `issued-at`.
+    """Forecast from load files, or an area's load for the day after `issued-at`.
+
+    Example: peakshare forecast --load load.csv --temperature stations.csv --horizon 24h
 
     Example: peakshare forecast configs/demo --feed out/demo/feed --issued-at 2014-01-27T20:00+11:00
     """
+    if (config is None) == (load is None):
+        raise UsageError("forecast needs either --load FILE or CONFIG with --feed and --issued-at")
+    if load is not None:
+        from controller.cli import forecasting
+
+        forecasting.forecast(
+            load, temperature or [], horizon=horizon, issued_at=issued_at, timezone=timezone,
+            country=country, limit=limit, model=model, value=value, id=id_column, as_json=as_json,
+        )  # fmt: skip
+        return
     from controller.cli.offline import forecast as run_forecast
 
+    if config is None or feed is None or issued_at is None:
+        raise UsageError("forecast CONFIG needs --feed FOLDER and --issued-at INSTANT")
     run_forecast(config, feed, issued_at, as_json=as_json)
 
 
-@meter_app.command("import")
-def meter_import(
-    files: Annotated[list[Path], typer.Argument(help="Parquet or CSV: meter_id, time_utc, kw.")],
-    config: Annotated[Path, typer.Option(help="Configuration folder.")],
-    data: DataFolder = DATA,
+@app.command()
+def backtest(
+    load: LoadFile,
+    timezone: Zone,
+    first: Annotated[str, typer.Option("--from", help="First local day forecast: 2013-01-01.")],
+    last: Annotated[str, typer.Option("--to", help="Last local day forecast, included.")],
+    temperature: TemperatureFiles = None,
+    country: Country = None,
+    known_to: Annotated[
+        str, typer.Option(help="Loads known to the day's begin (D-1) or a day less (D-2).")
+    ] = "D-1",
+    temperature_forecast: Annotated[
+        str, typer.Option(help="The day's weather: actual, issued or none.")
+    ] = "none",
+    model: Model = DEFAULT_MODEL,
+    value: Value = None,
+    id_column: IdColumn = None,
     as_json: Json = False,
 ) -> None:
-    """Import 15-minute meter readings: whole, or nothing.
+    """Forecast every day of a span as it would have been, and score it against the meter.
 
-    Example: peakshare meter import meters/*.parquet --config configs/demo
+    Example: peakshare backtest --load load.csv --timezone UTC --from 2024-02-15 --to 2024-02-20
     """
-    from controller.cli.offline import meter_import as run_import
+    from controller.cli import forecasting
 
-    run_import(config, data, files, as_json=as_json)
+    forecasting.backtest(
+        load, temperature or [], timezone=timezone, country=country, first=first, last=last,
+        known_to=known_to, weather=temperature_forecast, model=model, value=value, id=id_column,
+        as_json=as_json,
+    )  # fmt: skip
 
 
 def main() -> None:
     """Entry point: errors to stderr without a traceback, exit codes by kind."""
-    sys.exit(_guarded(app))
+    sys.exit(obey(sys.argv[1:]))
 
 
-def _guarded(call: Callable[..., Any]) -> int:
-    """The exit code of a command. Typer hands back an `Exit` as its number."""
+def obey(words: Sequence[str], call: Callable[..., Any] = app) -> int:
+    """Do what a command line says; its exit code. Typer hands back an `Exit` as its number."""
+    _Options.debug = False
     try:
-        code = call(standalone_mode=False, prog_name="peakshare")
+        code = call(list(words), standalone_mode=False, prog_name="peakshare")
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED
     except Exception as error:
-        return _complain(error)
+        return complain(error, as_json=wants_json(words), debug=_Options.debug)
     if code == _INTERRUPTED:
         print("interrupted", file=sys.stderr)
         return 1
     return code if isinstance(code, int) else 0
-
-
-def _complain(error: Exception) -> int:
-    """What went wrong and what to do about it, to stderr; the exit code."""
-    if _Options.debug:
-        traceback.print_exception(error)
-    cause = _cause(error)
-    usage = getattr(cause, "format_message", None)
-    if isinstance(cause, PeakshareError):
-        print(f"error {cause.code}: {cause}\n  {cause.hint}", file=sys.stderr)
-        return cause.exit_code
-    if usage is not None:
-        print(_usage(usage(), getattr(cause, "ctx", None)), file=sys.stderr)
-        return 2
-    print(f"error {PeakshareError.code}: {type(cause).__name__}: {cause}", file=sys.stderr)
-    print(f"  {PeakshareError.hint}", file=sys.stderr)
-    return 1
-
-
-def _cause(error: Exception) -> Exception:
-    """What a task group wrapped: an error of ours if there is one, else the first."""
-    if not isinstance(error, ExceptionGroup):
-        return error
-    causes = [_cause(e) for e in error.exceptions]
-    return next((c for c in causes if isinstance(c, PeakshareError)), causes[0])
-
-
-def _usage(message: str, context: Any) -> str:
-    """The fault of a command line; a command group without a command is its help."""
-    if message.startswith("Usage:"):
-        return message
-    command = getattr(context, "command_path", "peakshare")
-    return f"error: {message}\n  See `{command} --help`."

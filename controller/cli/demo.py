@@ -23,11 +23,12 @@ import numpy as np
 from adapters.broker import Broker
 from controller.cli import screen
 from controller.cli.client import Client, find
+from controller.cli.files import not_written
 from controller.cli.outcome import finished, with_truth, write_table
 from controller.cli.processes import Child, start_child
 from controller.clock import Segment, StartLine
 from controller.config import load_config
-from controller.errors import NotRunningError, PeakshareError
+from controller.errors import DemoError, NotRunningError, PeakshareError
 from controller.model.settings import Config
 from controller.model.time import QUARTER_HOUR, Grid, Interval, Series
 from controller.web.openadr import reduction_event
@@ -127,7 +128,7 @@ class Demo:
                 start, end = (datetime.fromisoformat(t) for t in now["window"])
                 return Interval(start=start, end=end)
             await asyncio.sleep(0.1)
-        raise PeakshareError("no day-ahead plan was made", hint="See logs/controller.log.")
+        raise DemoError("no day-ahead plan was made", hint="See logs/controller.log.")
 
     def start_clock(self, segments: Sequence[Segment]) -> None:
         """Everyone leaves the epoch together."""
@@ -239,7 +240,7 @@ class Demo:
             if process.returncode is None:
                 process.kill()
         if process.returncode:
-            raise PeakshareError("the meter history could not be imported")
+            raise DemoError("the meter history could not be imported")
         return int(json.loads(printed)["rows"])
 
     async def _status(self) -> dict[str, Any] | None:
@@ -253,7 +254,7 @@ class Demo:
     def _require_controller(self) -> None:
         if self.controller is not None and self.controller.process.returncode is not None:
             tail = self.controller.log.read_text(errors="replace")[-2000:]
-            raise PeakshareError(
+            raise DemoError(
                 f"the controller ended with {self.controller.process.returncode}\n{tail}",
                 hint=f"See {self.controller.log}.",
             )
@@ -269,13 +270,16 @@ def play(folder: Path | None, out: Path, seed: int | None, *, as_json: bool) -> 
 
 
 def make_demo(folder: Path | None, out: Path, seed: int | None, *, quiet: bool = False) -> Demo:
-    """A demo on a fresh output folder. Raises ConfigError and InputError."""
+    """A demo on a fresh output folder. Raises ConfigError, ScenarioError and OutputError."""
     folder = folder or _shipped("demo")
     config = load_config(folder)
     scenario = scenarios.read_scenario(folder / "scenarios" / "day.toml", config.area.timezone)
     for old in ("data", "feed", "parts", "handover", "logs", "statements"):
         shutil.rmtree(out / old, ignore_errors=True)
-    (out / "logs").mkdir(parents=True, exist_ok=True)
+    try:
+        (out / "logs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(out, error) from error
     return Demo(
         folder=folder.resolve(), out=out.resolve(), config=config, scenario=scenario,
         seed=scenario.page.seed if seed is None else seed,
@@ -283,11 +287,11 @@ def make_demo(folder: Path | None, out: Path, seed: int | None, *, quiet: bool =
     )  # fmt: skip
 
 
-def simulate_only(folder: Path, out: Path, seed: int | None) -> int:
+def simulate_only(folder: Path, out: Path, seed: int | None, *, as_json: bool) -> int:
     """Run broker and simulators of a configuration on their own until interrupted."""
-    demo = make_demo(folder, out, seed)
+    demo = make_demo(folder, out, seed, quiet=as_json)
     try:
-        asyncio.run(_simulate(demo))
+        asyncio.run(_simulate(demo, as_json=as_json))
     except KeyboardInterrupt:
         demo.say.step("interrupted: simulators stopped")
     return 0
@@ -311,12 +315,14 @@ async def _play(demo: Demo) -> dict[str, Any]:
             raise
 
 
-async def _simulate(demo: Demo) -> None:
+async def _simulate(demo: Demo, *, as_json: bool) -> None:
     async with AsyncExitStack() as stack:
         await demo.prepare(stack)
         day = Interval(start=demo.scenario.epoch, end=demo.scenario.end)
         demo.start_clock(scenarios.segments(demo.scenario, day))
         demo.say.step(f"simulators run; addresses in {demo.links}, feed in {demo.feed}")
+        if as_json:
+            screen.show_json({"links": str(demo.links), "feed": str(demo.feed)})
         await asyncio.Event().wait()
 
 

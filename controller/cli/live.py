@@ -3,25 +3,25 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
-from controller.cli.client import find
-from controller.errors import Fault, InputError, NotRunningError
+from controller.cli.client import Client, find
+from controller.cli.files import read_json, write_text
+from controller.errors import EventError, NotRunningError
 
 
 def create_event(data: Path, file: Path, *, as_json: bool) -> None:
     """Send an OpenADR 3.1 event file."""
+    wire = read_json(file, EventError, "the event file cannot be read")
     try:
-        wire = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        fault = Fault(file=str(file), place="file", value=str(error), expected="a readable file")
-        raise InputError("the event file cannot be read", [fault]) from error
-    except (ValueError, RecursionError) as error:
-        fault = Fault(file=str(file), place="JSON", value=str(error), expected="valid JSON")
-        raise InputError("the event file is not JSON", [fault]) from error
-    event = find(data).post("/openadr3/3.1.0/events", wire)
+        event = find(data).post("/openadr3/3.1.0/events", wire)
+    except EventError as error:
+        named = [replace(f, file=str(file)) for f in error.faults]
+        raise type(error)(error.message, named, hint=error.hint) from error
     show(event, as_json, f"event {event['id']} taken")
 
 
@@ -39,7 +39,7 @@ def list_events(data: Path, *, as_json: bool) -> None:
 def show_event(data: Path, event_id: str, *, as_json: bool) -> None:
     """One event with its log."""
     event = _live_or_stored(
-        data, f"/events/{event_id}", lambda stored: stored.event(data, event_id)
+        data, f"/events/{quoted(event_id)}", lambda stored: stored.event(data, event_id)
     )
     log = "\n".join(f"  {at}  {status}: {why} ({who})" for at, status, why, who in event["log"])
     show(event, as_json, f"{event['id']} {event['status']}\n{log}")
@@ -47,13 +47,13 @@ def show_event(data: Path, event_id: str, *, as_json: bool) -> None:
 
 def approve_event(data: Path, event_id: str, *, as_json: bool) -> None:
     """Approve a draft."""
-    event = find(data).post(f"/events/{event_id}/approve", {})
+    event = find(data).post(f"/events/{quoted(event_id)}/approve", {})
     show(event, as_json, f"{event_id} is {event['status']}")
 
 
 def cancel_event(data: Path, event_id: str, reason: str, *, as_json: bool) -> None:
     """Cancel, with a reason."""
-    event = find(data).post(f"/events/{event_id}/cancel", {"reason": reason})
+    event = find(data).post(f"/events/{quoted(event_id)}/cancel", {"reason": reason})
     show(event, as_json, f"{event_id} is {event['status']}")
 
 
@@ -87,15 +87,24 @@ def settle(data: Path, *, as_json: bool) -> None:
     show(done, as_json, ", ".join(f"{k} {v}" for k, v in done.items()))
 
 
-def statement(data: Path, customer_id: str, out: Path | None) -> None:
+def statement(data: Path, customer_id: str, out: Path | None, *, as_json: bool) -> None:
     """A customer's page, to a file or to the terminal."""
-    page = find(data).page(f"/statements/{customer_id}")
+    page = _live_or_stored(
+        data,
+        f"/statements/{quoted(customer_id)}",
+        lambda stored: stored.statement(data, customer_id),
+        ask=Client.page,
+    )
     if out is None:
-        print(page)
+        show({"customer_id": customer_id, "page": page}, as_json, page)
     else:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(page, encoding="utf-8")
-        print(f"written to {out}")
+        write_text(out, page)
+        show({"customer_id": customer_id, "written": str(out)}, as_json, f"written to {out}")
+
+
+def quoted(name: str) -> str:
+    """A name as part of a path, whatever is in it."""
+    return quote(name, safe="")
 
 
 def show(value: Any, as_json: bool, text: str) -> None:
@@ -109,10 +118,16 @@ def _let_go(done: dict[str, Any]) -> str:
     return f"{text}, not yet seen to be free: {', '.join(held)}" if held else text
 
 
-def _live_or_stored(data: Path, path: str, read: Callable[[ModuleType], Any]) -> Any:
+def _live_or_stored(
+    data: Path,
+    path: str,
+    read: Callable[[ModuleType], Any],
+    *,
+    ask: Callable[[Client, str], Any] = Client.get,
+) -> Any:
     """The running controller's answer; when it is down, the same from its store."""
     try:
-        return find(data).get(path)
+        return ask(find(data), path)
     except NotRunningError as gone:
         from controller.cli import stored
 

@@ -7,8 +7,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from controller.cli.files import write_text
+from controller.cli.instants import instant_of
 from controller.cli.live import show
-from controller.errors import Fault, InputError, NotRunningError
+from controller.errors import Fault, FeedError, NotRunningError, PlayedDayError
+from controller.model.time import Interval
+
+LEAST_HISTORY = timedelta(days=7)
+STALE = timedelta(hours=3)
+"""A feed that ends earlier than that before a forecast says nothing about tomorrow."""
 
 
 def check(folder: Path, *, as_json: bool) -> None:
@@ -51,13 +58,14 @@ def forecast(folder: Path, feed: Path, issued_at: str, *, as_json: bool) -> None
     from controller.app.feed import read_feed
     from controller.config import load_config
     from controller.forecast.load import forecast_load
-    from controller.model.time import Grid, Interval
+    from controller.model.time import Grid
 
     config = load_config(folder)
-    at = _instant(issued_at)
+    at = instant_of("--issued-at", issued_at)
+    known = read_feed(feed)
+    _require_history(feed, known.load.grid.span, at)
     zone = ZoneInfo(config.area.timezone)
     day = at.astimezone(zone).date() + timedelta(days=1)
-    known = read_feed(feed)
     past = Interval(start=known.load.grid.start, end=at)
     made = forecast_load(
         known.load.on(known.load.grid.within(past)),
@@ -82,26 +90,36 @@ def forecast(folder: Path, feed: Path, issued_at: str, *, as_json: bool) -> None
     show({"peak_kw": peak_kw, "peak_at": peak_at.isoformat(), "intervals": rows}, as_json, text)
 
 
-def report(folder: Path) -> None:
-    """Write report.html again from a demo's files."""
-    from controller.cli.report import write_report
+def _require_history(feed: Path, known: Interval, at: datetime) -> None:
+    """Raises FeedError where the area's load does not lead up to `at`."""
+    if known.start + LEAST_HISTORY <= at <= known.end + STALE:
+        return
+    fault = Fault(
+        file=str(feed), place="area_load", value=f"from {known.start} to {known.end}",
+        expected=f"{LEAST_HISTORY.days} days or more up to {at}",
+    )  # fmt: skip
+    raise FeedError("the feed does not lead up to that instant", [fault])
+
+
+def report(folder: Path, *, as_json: bool) -> None:
+    """Write report.html again from a demo's files. Raises PlayedDayError, OutputError."""
+    from controller.cli.report import render
+
+    file = folder / "report_input.json"
+
+    def no_day(place: str, error: Exception) -> PlayedDayError:
+        expected = "the file that `peakshare demo` writes"
+        fault = Fault(file=str(file), place=place, value=repr(error), expected=expected)
+        return PlayedDayError("there is no played day to report on", [fault])
 
     try:
-        inputs = json.loads((folder / "report_input.json").read_text())
+        inputs = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        fault = Fault(
-            file=str(folder / "report_input.json"), place="file", value=str(error),
-            expected="the file that `peakshare demo` writes",
-        )  # fmt: skip
-        raise InputError("there is no played day to report on", [fault]) from error
-    print(f"written to {write_report(folder, inputs)}")
-
-
-def _instant(text: str) -> datetime:
+        raise no_day("file", error) from error
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"{text!r} is not an ISO instant") from error
-    if at.tzinfo is None:
-        raise InputError(f"{text!r} needs an offset, e.g. 2014-01-27T20:00+11:00")
-    return at
+        page = render(inputs)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise no_day("content", error) from error
+    written = folder / "report.html"
+    write_text(written, page)
+    show({"report": str(written)}, as_json, f"written to {written}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.clock import StartLine
-from controller.errors import PeakshareError
+from controller.errors import DemoError
 
 READY_S = 60.0
 STOP_S = 8.0
@@ -57,7 +57,7 @@ class Child:
 
 
 async def start_child(name: str, module: str, arguments: Sequence[str], logs: Path) -> Child:
-    """Start `python -m module` and wait for its one JSON ready line. Raises PeakshareError."""
+    """Start `python -m module` and wait for its one JSON ready line. Raises DemoError."""
     log = _log_file(logs, name)
     with log.open("ab") as stream:
         process = await asyncio.create_subprocess_exec(
@@ -71,8 +71,9 @@ async def start_child(name: str, module: str, arguments: Sequence[str], logs: Pa
         child.ready = json.loads(line)
     except (TimeoutError, ValueError) as error:
         child.kill()
+        await process.wait()
         tail = log.read_text(errors="replace")[-1500:]
-        raise PeakshareError(
+        raise DemoError(
             f"{name} did not start: {line.decode(errors='replace')[:200]!r}\n{tail}",
             hint=f"See {log}.",
         ) from error

@@ -21,8 +21,13 @@ AROUND = timedelta(hours=1, minutes=30)
 def write_report(folder: Path, inputs: Mapping[str, Any]) -> Path:
     """Render `inputs` ({result, truth, statements}) to report.html in `folder`."""
     page = folder / "report.html"
-    page.write_text(render_report(report_input(inputs)), encoding="utf-8")
+    page.write_text(render(inputs), encoding="utf-8")
     return page
+
+
+def render(inputs: Mapping[str, Any]) -> str:
+    """The page of {result, truth, statements}."""
+    return render_report(report_input(inputs))
 
 
 def report_input(inputs: Mapping[str, Any]) -> ReportInput:

@@ -10,12 +10,14 @@ import signal
 import socket
 import stat
 import sys
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from adapters.broker import Broker
 from adapters.registry import desk_of, open_link
@@ -23,9 +25,11 @@ from controller.app import Controller, Services
 from controller.app.controller import make_controller
 from controller.app.planner import Planner
 from controller.cli.client import RUN_FILE, TOKEN_FILE
+from controller.cli.files import read_json
+from controller.cli.instants import instant_of
 from controller.clock import DemoClock, StartLine, SystemClock
 from controller.config import load_config
-from controller.errors import Fault, InputError, PeakshareError
+from controller.errors import AddressFileError, Fault, PortError, UsageError
 from controller.model.ids import LinkId
 from controller.model.settings import Config, HttpSettings, LinkSettings
 from controller.ports import Clock, Desk, Link
@@ -34,6 +38,8 @@ from controller.web.api import make_api
 from controller.web.server import bind, serve
 
 log = logging.getLogger("peakshare")
+
+_ADDRESS = 'an address by link id: {"link id": {"host": "127.0.0.1", "port": 502}}'
 
 
 def run_controller(
@@ -51,8 +57,8 @@ def run_controller(
     for noisy in ("httpx", "uvicorn.error", "apscheduler"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     config = load_config(folder)
-    addresses = read_addresses(links)
-    begun = _held_at(epoch)
+    addresses = read_addresses(links, config.links)
+    begun = None if epoch is None else instant_of("--epoch", epoch)
     line = _start_line(start_line, begun)
     return asyncio.run(_run(config, data, feed or data / "feed", addresses, begun, line, seed))
 
@@ -108,8 +114,7 @@ def _bind(http: HttpSettings) -> socket.socket:
         return bind(http.host, http.port)
     except OSError as error:
         message = f"{http.host}:{http.port} cannot be served: {error.strerror}"
-        hint = "Choose another [http] port in controller.toml; 0 takes a free one."
-        raise PeakshareError(message, hint=hint) from error
+        raise PortError(message) from error
 
 
 async def _open_links(
@@ -138,19 +143,36 @@ async def _open_links(
     return links, desks
 
 
-def read_addresses(file: Path | None) -> dict[str, tuple[str, int]]:
-    """Addresses of links by id: {"id": {"host": …, "port": …}}. Raises InputError."""
+def read_addresses(file: Path | None, known: Collection[str]) -> dict[str, tuple[str, int]]:
+    """Addresses of links by id: {"id": {"host": …, "port": …}}. Raises AddressFileError."""
     if file is None:
         return {}
-    try:
-        raw = json.loads(file.read_text())
-        return {str(k): (str(v["host"]), int(v["port"])) for k, v in raw.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        fault = Fault(
-            file=str(file), place="file", value=str(error),
-            expected='JSON {"link id": {"host": …, "port": …}}',
-        )  # fmt: skip
-        raise InputError("the addresses of links cannot be read", [fault]) from error
+    message = "the addresses of links cannot be read"
+    raw = read_json(file, AddressFileError, message)
+    if not isinstance(raw, dict):
+        raw = {"document": raw}
+    faults = [
+        Fault(file=str(file), place=link, value=json.dumps(v)[:80], expected=_ADDRESS)
+        for link, v in raw.items()
+        if not _is_address(v)
+    ]
+    if faults:
+        raise AddressFileError(message, faults)
+    if strangers := [link for link in raw if link not in known]:
+        expected = f"the id of a link: {', '.join(known)}"
+        raise AddressFileError(message, [
+            Fault(file=str(file), place=link, value="unknown link", expected=expected)
+            for link in strangers
+        ])  # fmt: skip
+    return {link: (v["host"], v["port"]) for link, v in raw.items()}
+
+
+def _is_address(value: Any) -> bool:
+    """A host and a port; JSON's true is no port."""
+    if not isinstance(value, dict) or set(value) != {"host", "port"}:
+        return False
+    host, port = value["host"], value["port"]
+    return isinstance(host, str) and bool(host) and type(port) is int and 0 <= port < 65536
 
 
 def _placed(settings: LinkSettings, addresses: dict[str, tuple[str, int]]) -> LinkSettings:
@@ -160,18 +182,6 @@ def _placed(settings: LinkSettings, addresses: dict[str, tuple[str, int]]) -> Li
     return replace(settings, host=host, port=port)
 
 
-def _held_at(epoch: str | None) -> datetime | None:
-    if epoch is None:
-        return None
-    try:
-        at = datetime.fromisoformat(epoch)
-    except ValueError as error:
-        raise InputError(f"--epoch {epoch!r} is not an ISO instant") from error
-    if at.tzinfo is None:
-        raise InputError(f"--epoch {epoch!r} needs an offset, e.g. 2014-01-27T20:00+11:00")
-    return at
-
-
 def _is_lifeline(descriptor: int) -> bool:
     """A pipe (or asyncio's socket pair) from a supervisor, and not a terminal or /dev/null."""
     mode = os.fstat(descriptor).st_mode
@@ -179,17 +189,17 @@ def _is_lifeline(descriptor: int) -> bool:
 
 
 def _start_line(file: Path | None, epoch: datetime | None) -> StartLine | None:
-    """The start line in `file`. Raises InputError where there is none, or no clock to start."""
+    """The start line in `file`. Raises UsageError where there is none, or no clock to start."""
     if file is None:
         return None
     if epoch is None:
-        raise InputError("--start-line starts a demo clock: say --epoch too")
+        raise UsageError("--start-line starts a demo clock: say --epoch too")
     try:
         return StartLine.from_json(file.read_text())
     except (OSError, ValueError) as error:
         expected = "the start line of a demo clock"
         fault = Fault(file=str(file), place="file", value=str(error), expected=expected)
-        raise InputError("the start line cannot be read", [fault]) from error
+        raise UsageError("the start line cannot be read", [fault]) from error
 
 
 async def _obey_supervisor(

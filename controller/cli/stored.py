@@ -1,19 +1,21 @@
 """Reading commands while no controller runs: the same answers from its store, read-only.
 
-What needs live state (status) or a controller's work (statement, settle) is not answered here.
+What needs live state (status) or a controller's work (settle) is not answered here.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from controller.app import results
+from controller.app.statements import statement_page
+from controller.app.versions import stored_versions
 from controller.clock import SystemClock
-from controller.errors import EventError
-from controller.model.ids import EventId
-from controller.ports import Journal
-from controller.store import open_store
+from controller.errors import UnknownNameError
+from controller.model.ids import CustomerId, EventId
+from controller.store import Store, open_store
 
 T = TypeVar("T")
 
@@ -21,20 +23,20 @@ T = TypeVar("T")
 def events(data: Path) -> list[dict[str, Any]]:
     """As GET /events. Raises StoreError, also where nothing is stored."""
 
-    async def read(journal: Journal) -> list[dict[str, Any]]:
-        return [results.event_row(e) for e in await journal.events()]
+    async def read(store: Store) -> list[dict[str, Any]]:
+        return [results.event_row(e) for e in await store.journal.events()]
 
     return _read(data, read)
 
 
 def event(data: Path, event_id: str) -> dict[str, Any]:
-    """As GET /events/ID. Raises StoreError, and EventError for an unknown event."""
+    """As GET /events/ID. Raises StoreError, and UnknownNameError for an unknown event."""
 
-    async def read(journal: Journal) -> dict[str, Any]:
-        for known in await journal.events():
+    async def read(store: Store) -> dict[str, Any]:
+        for known in await store.journal.events():
             if known.id == event_id:
-                return results.event_page(known, await journal.event_log(EventId(event_id)))
-        raise EventError(f"there is no event {event_id!r}")
+                return results.event_page(known, await store.journal.event_log(EventId(event_id)))
+        raise UnknownNameError(f"there is no event {event_id!r}")
 
     return _read(data, read)
 
@@ -42,16 +44,31 @@ def event(data: Path, event_id: str) -> dict[str, Any]:
 def plan(data: Path) -> dict[str, Any]:
     """As GET /plan: the newest plan. Raises StoreError."""
 
-    async def read(journal: Journal) -> dict[str, Any]:
-        plans = await journal.plans()
+    async def read(store: Store) -> dict[str, Any]:
+        plans = await store.journal.plans()
         return results.plan(plans[-1] if plans else None)
 
     return _read(data, read)
 
 
-def _read(data: Path, read: Callable[[Journal], Awaitable[T]]) -> T:
+def statement(data: Path, customer_id: str) -> str:
+    """As GET /statements/ID: what is settled. Raises StoreError, and UnknownNameError."""
+
+    async def read(store: Store) -> str:
+        clock = SystemClock()
+        with ThreadPoolExecutor(1) as threads:
+            versions = await stored_versions(store.journal, clock, threads)
+            return await statement_page(
+                CustomerId(customer_id), journal=store.journal, telemetry=store.telemetry,
+                versions=versions, now=clock.now(),
+            )  # fmt: skip
+
+    return _read(data, read)
+
+
+def _read(data: Path, read: Callable[[Store], Awaitable[T]]) -> T:
     async def opened() -> T:
         async with open_store(data, SystemClock(), read_only=True) as store:
-            return await read(store.journal)
+            return await read(store)
 
     return asyncio.run(opened())

@@ -23,7 +23,9 @@ __all__ = ["Summary", "check_config", "load_config", "load_stored"]
 def load_config(root: Path) -> Config:
     """The configuration in the folder `root`. Raises ConfigError with all its faults."""
     if not root.is_dir():
-        raise ConfigError(f"{root} is not a folder with a configuration")
+        there = "a file" if root.exists() else "missing"
+        fault = Fault(file=str(root), place="folder", value=there, expected="a folder with TOML")
+        raise ConfigError(f"{root} is not a folder with a configuration", [fault])
     sources, faults = read_files(root)
     return _config(sources, faults)
 

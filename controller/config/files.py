@@ -27,6 +27,8 @@ FOLDERS = {
 """Which files are read where; any other visible file there is a fault, not silently ignored."""
 
 NEWLINE = b"\n"
+MOST_BYTES = 50_000_000
+"""Of one file: a table of half a million devices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,22 +157,38 @@ def _header_faults(file: str, header: Sequence[str], columns: Sequence[str]) -> 
 
 def _found(root: Path, profiles: Path, faults: list[Fault]) -> Iterator[tuple[str, Path]]:
     """(name, path) of every file to read; a fault for each file that does not belong."""
-    if (root / "controller.toml").is_file():
-        yield "controller.toml", root / "controller.toml"
+    settings = root / "controller.toml"
+    if settings.is_file():
+        yield settings.name, settings
+    elif settings.is_dir() or settings.is_symlink():
+        faults.append(_no_file(settings.name, settings))
     for folder, suffixes in FOLDERS.items():
         place = profiles if folder == "profiles" else root / folder
-        for path in sorted(p for p in place.glob("*") if p.is_file() and p.name[0] not in ".~#"):
+        for path in sorted(p for p in place.glob("*") if p.name[0] not in ".~#"):
             name = f"{folder}/{path.name}"
-            if path.suffix in suffixes:
+            if path.is_dir() and path.suffix not in suffixes:
+                continue
+            if not path.is_file():
+                faults.append(_no_file(name, path))
+            elif path.suffix in suffixes:
                 yield name, path
             elif path.suffix != ".md" and not path.name.endswith("~"):
                 expected = " or ".join(f"*{s}" for s in suffixes)
                 faults.append(Fault(file=name, place="name", value=path.name, expected=expected))
 
 
+def _no_file(name: str, path: Path) -> Fault:
+    """A folder, or a link that leads nowhere, where a file should be."""
+    what = "a folder" if path.is_dir() else "a link that leads to no file"
+    return Fault(file=name, place="file", value=what, expected="a file")
+
+
 def _decoded(name: str, path: Path) -> tuple[str, list[Fault]]:
     """The text of a file; where it is not UTF-8, '' and the fault with line and column."""
     try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            expected = f"at most {MOST_BYTES} bytes"
+            return "", [Fault(file=name, place="file", value=f"{size} bytes", expected=expected)]
         body = path.read_bytes()
         text = body.decode("utf-8-sig")
     except OSError as error:

@@ -29,7 +29,6 @@ from controller.evaluate.tables import (
     score_table,
 )
 from controller.model.plans import Forecast, Reason
-from controller.model.scorecard import Scorecard
 from controller.model.settings import Area
 from controller.model.time import QUARTER_HOUR, Interval, Series
 from controller.units import major_text
@@ -92,7 +91,6 @@ class ReportInput:
     """What the reader must know, e.g. how short the history was."""
     statements: tuple[tuple[str, str], ...] = ()
     """(title, file name) of pages written beside the report."""
-    scorecards: tuple[Scorecard, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     """What contracts and cohorts are called, for the reasons."""
 
@@ -123,7 +121,7 @@ def render_report(report: ReportInput) -> str:
         failures=failure_table(report.failures, timezone, report.names),
         taken_back=(report.result.get("devices") or {}).get("overridden") or 0,
         money=money_table(report.money),
-        scores=score_table(report.scorecards) if report.scorecards else None,
+        scores=score_table(report.result.get("events") or ()),
         chosen=reason_table([x for x in chosen if not _is_cohort(x, report)], report.names),
         cohorts=reason_table([x for x in chosen if _is_cohort(x, report)], report.names),
         left=reason_table([x for x in report.reasons if not x.chosen], report.names),

@@ -2,27 +2,40 @@
 
 from typing import Any
 
-from controller.model.scorecard import Scorecard
+from controller.model.scorecard import Scorecard, ScoreInterval
 
 
 def event_result(card: Scorecard) -> dict[str, Any]:
-    """One entry of result.json's `events`; instants are ISO 8601 in UTC, powers mean kW."""
+    """What result.json says of an event beside its own fields; instants in UTC, mean kW, fen.
+
+    None is not known. `true_kw` is for those who know it: the controller does not.
+    """
     return {
-        "id": card.event_id,
-        "source": str(card.source),
-        "status": str(card.status),
         "replans": card.replans,
-        "intervals": [
-            {
-                "start": row.interval.start.isoformat(),
-                "target_kw": round(row.target_kw, 3),
-                "committed_kw": round(row.committed_kw, 3),
-                "delivered_kw": round(row.delivered_kw, 3),
-                "delivered_frac": _rounded(row.delivered_frac, 6),
-                "true_kw": _rounded(row.true_kw, 3),
-            }
-            for row in card.intervals
-        ],
+        "intervals": [_row(row) for row in card.intervals],
+        "score": {
+            "delivered_frac": _rounded(card.delivered_frac, 4),
+            "worst_frac": _rounded(card.worst_frac, 4),
+            "cost_minor": card.cost_minor,
+            "points": card.points,
+            "cost_per_kwh_minor": _rounded(card.cost_per_kwh_minor, 2),
+            "gap_frac": card.gap_frac,
+            "unreachable": card.unreachable,
+            "refused": card.refused,
+            "overridden": card.overridden,
+        },
+    }
+
+
+def _row(row: ScoreInterval) -> dict[str, Any]:
+    return {
+        "start": row.interval.start.isoformat(),
+        "status": "ruling" if row.rules else "superseded",
+        "target_kw": round(row.target_kw, 1),
+        "committed_kw": round(row.committed_kw, 1),
+        "delivered_kw": _rounded(row.delivered_kw, 1),
+        "delivered_frac": _rounded(row.delivered_frac, 4),
+        "true_kw": _rounded(row.true_kw, 1),
     }
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from controller.evaluate.summary import LEAST_FRAC, MOST_FRAC, Table, clock, named, num, pct
 from controller.model.plans import Reason
-from controller.model.scorecard import Scorecard
+from controller.model.time import QUARTER_HOUR
 from controller.units import major_text
 
 
@@ -40,32 +40,31 @@ def event_title(event: Mapping[str, Any], zone: ZoneInfo) -> str:
     return f"{name} ({event['source']}){hours} · {event['status']} · replanned {event['replans']}×"
 
 
-def score_table(cards: Sequence[Scorecard]) -> Table:
-    """One column per event: energy, cost, gap and what went wrong."""
-    lines: tuple[tuple[str, Callable[[Scorecard], str]], ...] = (
-        ("asked 目标 MWh", lambda c: num(c.target_kwh / 1000, ",.2f")),
-        ("committed 约定 MWh", lambda c: num(c.committed_kwh / 1000, ",.2f")),
-        ("delivered 响应 MWh", lambda c: num(c.delivered_kwh / 1000, ",.2f")),
-        ("true 真值 MWh", lambda c: "–" if c.true_kwh is None else f"{c.true_kwh / 1000:,.2f}"),
-        ("response rate 响应率", lambda c: pct(c.delivered_frac, 1)),
-        ("worst interval 最差时段", lambda c: pct(c.worst_frac, 1)),
-        ("net paid 净补贴", lambda c: major_text(c.cost_minor)),
-        ("points 积分", lambda c: f"{c.points:,}"),
-        (
-            "cost per kWh 度电成本",
-            lambda c: "–" if c.cost_per_kwh_minor is None else f"{c.cost_per_kwh_minor / 100:.3f}",
-        ),
-        ("plan gap 最优性间隙", lambda c: pct(c.gap_frac, 2)),
+def score_table(events: Sequence[Mapping[str, Any]]) -> Table:
+    """One column per event that was scored: energy, cost, gap and what went wrong."""
+    scored = [e for e in events if e.get("score")]
+    lines: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+        ("asked 目标 MWh", lambda e: _mwh(e, "target_kw")),
+        ("committed 约定 MWh", lambda e: _mwh(e, "committed_kw")),
+        ("delivered 响应 MWh", lambda e: _mwh(e, "delivered_kw")),
+        ("true 真值 MWh", lambda e: _mwh(e, "true_kw")),
+        ("response rate 响应率", lambda e: pct(e["score"]["delivered_frac"], 1)),
+        ("worst interval 最差时段", lambda e: pct(e["score"]["worst_frac"], 1)),
+        ("net paid 净补贴", lambda e: _major(e["score"]["cost_minor"])),
+        ("points 积分", lambda e: num(e["score"]["points"], ",")),
+        ("cost per kWh 度电成本", lambda e: _major(e["score"]["cost_per_kwh_minor"])),
+        ("gap of its first plan 最优性间隙", lambda e: pct(e["score"]["gap_frac"], 2)),
         (
             "unreachable · refused · taken back 失联·拒绝·干预",
-            lambda c: f"{c.unreachable:,} · {c.refused:,} · {c.overridden:,}",
+            lambda e: " · ".join(
+                f"{e['score'][k]:,}" for k in ("unreachable", "refused", "overridden")
+            ),
         ),
-        ("comfort limits broken 舒适度越限", lambda c: f"{c.comfort_violations:,}"),
     )
     return Table(
         title="Scorecard 评分卡",
-        columns=("", *(f"{c.event_id} ({c.source})" for c in cards)),
-        rows=tuple((name, *(text(c) for c in cards)) for name, text in lines),
+        columns=("", *(f"{e.get('source_id') or e['id']} ({e['source']})" for e in scored)),
+        rows=tuple((name, *(text(e) for e in scored)) for name, text in lines) if scored else (),
     )
 
 
@@ -124,6 +123,17 @@ def log_table(result: Mapping[str, Any], timezone: str, names: Mapping[str, str]
             for at, kind, text in result.get("happenings") or ()
         ),
     )
+
+
+def _mwh(event: Mapping[str, Any], key: str) -> str:
+    """Energy over the event's intervals; a dash where one is not known."""
+    kw = [i[key] for i in event["intervals"]]
+    known = kw and None not in kw
+    return num(sum(kw) * QUARTER_HOUR.total_seconds() / 3.6e6 if known else None, ",.2f")
+
+
+def _major(minor: float | None) -> str:
+    return "–" if minor is None else major_text(round(minor))
 
 
 def _interval_row(i: Mapping[str, Any], zone: ZoneInfo) -> tuple[str, ...]:

@@ -47,7 +47,10 @@ def open_table(path: Path) -> tuple[Any, NDArray[np.int64], Bad]:
     if path.suffix != ".csv":
         what = f"a {path.suffix or 'nameless'} file"
         raise UnusableError({"a .parquet or .csv file": [("file", what)]})
-    _require_columns(_csv_header(path))
+    header = _csv_header(path)
+    if header is None:
+        raise UnusableError({_COLUMNS_TEXT: [("file", "empty")]})
+    _require_columns(header)
     convert = pa.csv.ConvertOptions(column_types=_CSV_TYPES, null_values=_NOTHING)
     try:
         return _numbered(pa.csv.read_csv(path, convert_options=convert))
@@ -97,9 +100,10 @@ def _require_types(schema: Any) -> None:
         raise UnusableError(bad)
 
 
-def _csv_header(path: Path) -> list[str]:
+def _csv_header(path: Path) -> list[str] | None:
+    """The cells of the first line; None in an empty file."""
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        return next(csv.reader(lines), [])
+        return next(csv.reader(lines), None)
 
 
 def _csv_by_row(path: Path, why: str) -> tuple[Any, NDArray[np.int64], Bad]:

@@ -76,6 +76,8 @@ class DREvent:
     emergency: bool = False
     test: bool = False
     status: EventStatus = EventStatus.DRAFT
+    config_hash: str = ""
+    """The configuration version in force when it was taken or approved: it is settled under it."""
 
     @property
     def span(self) -> Interval:

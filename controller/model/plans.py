@@ -154,6 +154,8 @@ class Plan:
     reasons: tuple[Reason, ...] = ()
     solve_s: float = 0.0
     notes: tuple[str, ...] = ()
+    config_hash: str = ""
+    """The configuration version whose fleet its indexes speak of."""
 
     def cohort(self, cohort_id: CohortId) -> Cohort:
         return next(c for c in self.cohorts if c.id == cohort_id)

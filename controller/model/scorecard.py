@@ -9,13 +9,15 @@ from controller.model.time import Interval
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreInterval:
-    """One interval of an event in mean kW; `target_kw` is 0 where another event rules."""
+    """One interval of an event in mean kW; all are 0 where the event asks but another rules."""
 
     interval: Interval
+    rules: bool
+    """The event rules here; what was delivered elsewhere is another event's."""
     target_kw: float
     committed_kw: float
-    delivered_kw: float
-    """By contractual baseline, from settlement's whole Wh."""
+    delivered_kw: float | None
+    """Baseline less meter, of every called meter; None where a meter is missing."""
     delivered_frac: float | None
     """Delivered / target; None where the target is 0."""
     true_kw: float | None = None
@@ -34,25 +36,19 @@ class Scorecard:
     intervals: tuple[ScoreInterval, ...] = field(repr=False)
     target_kwh: float
     committed_kwh: float
-    delivered_kwh: float
+    delivered_kwh: float | None
     true_kwh: float | None
     delivered_frac: float | None
     """Delivered / target over the intervals with a target."""
     worst_frac: float | None
     """The smallest interval's delivered / target."""
-    peak_error_frac: float | None
-    """(forecast − actual) / actual of the day's highest interval."""
-    peak_time_error_min: float | None
-    cost_minor: int
-    """Money to customers less penalties; points apart."""
-    points: int
+    cost_minor: int | None
+    """Money to customers less penalties; points apart. None before it is settled."""
+    points: int | None
     cost_per_kwh_minor: float | None
     gap_frac: float | None
+    """Of its first plan."""
     unreachable: int
     refused: int
     overridden: int
     """Devices (not receipts) that could not be reached, refused, or were taken back."""
-    comfort_violations: int
-    first_command_s: float | None
-    """Wall seconds from the event's coming in to the first command."""
-    all_acked_s: float | None

@@ -1,6 +1,7 @@
 """Settle: from baseline and meter to money, points, ledger entries and statements (结算).
 
-`performance` makes whole Wh of what was metered · `share` splits whole numbers without a rest ·
+`committed` says who was called · `performance` makes whole Wh of what was metered ·
+`share` splits whole numbers without a rest ·
 `tiers` grades delivered against committed · `rebate` and `points` turn grades into amounts ·
 `transfers` writes them as double entries · `settle` strings these for one event · `statement`,
 `parts`, `page` and `words` tell the customer · `reconcile` computes everything again in another

@@ -1,7 +1,7 @@
 """The statement as a page (HTML) and as plain text: everything to redo it by hand."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -24,19 +24,22 @@ class Called:
     when: str
 
 
-def statement_html(
-    statement: Statement,
-    *,
-    contracts: Mapping[ContractId, Contract],
-    programs: Mapping[ProgramId, Program],
-    used_days: UsedDays | None = None,
-    contact: str = "",
-    disclaimer: str = "",
-) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A statement, the terms behind it, and the curve of each day behind its baselines."""
+
+    statement: Statement
+    contracts: Mapping[ContractId, Contract]
+    programs: Mapping[ProgramId, Program]
+    used_days: UsedDays = field(default_factory=dict)
+
+
+def statement_html(*sections: Section, contact: str = "", disclaimer: str = "") -> str:
     """A page that needs no other file; its template is templates/statement.html.j2.
 
-    `used_days` adds the curve of each day behind the baselines, `contact` whom to write to,
-    `disclaimer` a first line that says e.g. that all of it is fictional.
+    One section per version of the terms that the customer's events were settled under, all of the
+    same customer. `contact` is whom to write to, `disclaimer` a first line that says e.g. that
+    all of it is fictional.
     """
     from jinja2 import Environment, PackageLoader
 
@@ -46,23 +49,32 @@ def statement_html(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    called = _called(statement, _zone(statement, contracts, programs))
-    number = {c.event_id: c.number for c in called}
     return templates.get_template("statement.html.j2").render(
-        s=statement,
+        sections=[_shown(s) for s in sections],
+        customer_name=sections[0].statement.customer_name,
         disclaimer=disclaimer,
-        made=_made(statement, contracts, programs),
-        called=called,
-        number=number,
-        lines=sorted(statement.lines, key=lambda x: int(number.get(x.event_id, 0))),
+        contact=contact,
         components=COMPONENTS,
-        parts=tuple(parts(statement, contracts, programs, used_days or {})),
-        totals=[words.money(a, c) for c, a in totals(statement.lines).items()],
         money=words.money,
         kwh=words.kwh,
-        names={x.contract_id: contracts[x.contract_id].name for x in statement.lines},
-        contact=contact,
     )
+
+
+def _shown(section: Section) -> dict[str, object]:
+    """What the template says of one statement."""
+    statement, contracts, programs = section.statement, section.contracts, section.programs
+    called = _called(statement, _zone(statement, contracts, programs))
+    number = {c.event_id: c.number for c in called}
+    return {
+        "s": statement,
+        "made": _made(statement, contracts, programs),
+        "called": called,
+        "number": number,
+        "lines": sorted(statement.lines, key=lambda x: int(number.get(x.event_id, 0))),
+        "parts": tuple(parts(statement, contracts, programs, section.used_days)),
+        "totals": [words.money(a, c) for c, a in totals(statement.lines).items()],
+        "names": {x.contract_id: contracts[x.contract_id].name for x in statement.lines},
+    }
 
 
 def statement_text(

@@ -19,7 +19,7 @@ from typing import Any, NewType, TypeVar, cast, get_args, get_origin, get_type_h
 import msgspec
 import numpy as np
 
-from controller.errors import StoreError
+from controller.errors import StoreDamagedError, StoreError
 from controller.model.time import Grid, Series
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ def decode(kind: type[T], body: bytes | str) -> T:
         return cast(T, _decoder(cast(Hashable, kind)).decode(body))
     except (msgspec.MsgspecError, ValueError) as error:
         message = f"stored {kind.__name__} cannot be read: {error}"
-        raise StoreError(message, hint="Restore the data directory from a backup.") from error
+        raise StoreDamagedError(message) from error
 
 
 def instant_text(at: datetime) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from controller.errors import StoreError
+from controller.errors import StoreFolderError, StoreLockedError
 
 
 @contextmanager
@@ -14,15 +14,15 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process; makes it (mode 0700) where it is missing.
 
     The kernel gives the lock back when the process dies, however it dies. A forked child would
-    inherit it and keep it: worker processes must be spawned. Raises StoreError naming the process
-    that holds it.
+    inherit it and keep it: worker processes must be spawned. Raises StoreLockedError naming the
+    process that holds it, StoreFolderError where the folder cannot be used.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         message = f"data directory {folder} cannot be used: {error.strerror}"
-        raise StoreError(message, hint="Choose a folder that can be written to.") from error
+        raise StoreFolderError(message) from error
     try:
         _take(file, folder)
         yield
@@ -36,7 +36,6 @@ def _take(file: int, folder: Path) -> None:
     except BlockingIOError as error:
         holder = os.pread(file, 20, 0).decode().strip() or "unknown"
         message = f"data directory {folder} is in use by process {holder}"
-        hint = "Stop that controller first, or give this one a folder of its own."
-        raise StoreError(message, hint=hint) from error
+        raise StoreLockedError(message) from error
     os.ftruncate(file, 0)
     os.pwrite(file, f"{os.getpid()}\n".encode(), 0)

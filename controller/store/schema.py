@@ -11,7 +11,14 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.errors import StoreError
+from controller.errors import (
+    DiskFullError,
+    StoreDamagedError,
+    StoreError,
+    StoreFolderError,
+    StoreMissingError,
+    StoreVersionError,
+)
 
 _STATE_1 = """
 CREATE TABLE config (
@@ -120,13 +127,17 @@ def open_for_writing(path: Path, schema: Schema) -> sqlite3.Connection:
     Raises StoreError where the file is no database of ours, or of a newer version.
     """
     if sqlite3.sqlite_version_info < (3, 37):
-        raise StoreError(f"SQLite 3.37 or newer is needed, this is {sqlite3.sqlite_version}")
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        raise StoreVersionError(f"SQLite 3.37 or newer is needed, this is {sqlite3.sqlite_version}")
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreFolderError(f"{path} cannot be used: {error.strerror}") from error
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         _version(db, path, schema)  # before anything is written to it
         if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-            raise StoreError(f"{path} cannot be used with a write-ahead log (a network share?)")
+            message = f"{path} cannot be used with a write-ahead log (a network share?)"
+            raise StoreFolderError(message)
         db.executescript(
             f"PRAGMA synchronous = {schema.synchronous}; PRAGMA busy_timeout = 5000;"
             "PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864;"
@@ -135,7 +146,7 @@ def open_for_writing(path: Path, schema: Schema) -> sqlite3.Connection:
         _migrate(db, path, schema)
     except sqlite3.Error as error:
         db.close()
-        raise StoreError(f"{path} cannot be opened: {error}") from error
+        raise failed(f"{path} cannot be opened", error) from error
     except StoreError:
         db.close()
         raise
@@ -145,28 +156,44 @@ def open_for_writing(path: Path, schema: Schema) -> sqlite3.Connection:
 def open_for_reading(path: Path, schema: Schema) -> sqlite3.Connection:
     """A connection that cannot write, beside a writer or without. Raises StoreError."""
     if not path.exists():
-        raise StoreError(
-            f"there is no data in {path.parent} yet ({path.name} is missing)",
-            hint="Start a controller there with `peakshare run DIR`, or name another folder.",
-        )
+        raise StoreMissingError(f"there is no data in {path.parent} yet ({path.name} is missing)")
     uri = f"{path.resolve().as_uri()}?mode=ro"
     try:
         db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
-        raise StoreError(f"{path} cannot be opened: {error}") from error
+        raise failed(f"{path} cannot be opened", error) from error
     try:
         db.execute("PRAGMA busy_timeout = 5000")
         version = _version(db, path, schema)
-    except (sqlite3.Error, StoreError) as error:
+    except sqlite3.Error as error:
         db.close()
-        raise StoreError(f"{path} cannot be read: {error}") from error
+        raise failed(f"{path} cannot be read", error) from error
+    except StoreError:
+        db.close()
+        raise
     if version != len(schema.scripts):
         db.close()
-        raise StoreError(
+        raise StoreVersionError(
             f"{path} is of version {version}, this program reads {len(schema.scripts)}",
             hint="Start the controller once: it brings its tables up to date.",
         )
     return db
+
+
+def failed(what: str, error: sqlite3.Error) -> StoreError:
+    """What a failure of SQLite means to its user."""
+    message = f"{what}: {error}"
+    codes = [getattr(e, "sqlite_errorcode", 0) for e in (error, error.__cause__)]
+    match next(filter(None, codes), 0) & 0xFF:  # without what extends it
+        case sqlite3.SQLITE_FULL:
+            return DiskFullError(message)
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return StoreDamagedError(message)
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return StoreFolderError(message)
+    return StoreError(
+        message, hint="Is the data directory whole, on a local disk, and used by nobody else?"
+    )
 
 
 def _migrate(db: sqlite3.Connection, path: Path, schema: Schema) -> None:
@@ -185,9 +212,11 @@ def _version(db: sqlite3.Connection, path: Path, schema: Schema) -> int:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if owner != schema.application_id and (owner or version or tables):
-        raise StoreError(f"{path} is a database of another program", hint="Choose another folder.")
+        raise StoreVersionError(
+            f"{path} is a database of another program", hint="Choose another folder."
+        )
     if version > len(schema.scripts):
-        raise StoreError(
+        raise StoreVersionError(
             f"{path} was written by a newer version of Peakshare (tables of version {version})",
             hint="Use that version, or a copy of the data from before the upgrade.",
         )

@@ -22,8 +22,11 @@ def save(
     header = "INSERT INTO settlement VALUES (?, ?) ON CONFLICT DO NOTHING"
     if db.execute(header, (event_id, version)).rowcount == 0:
         if _load(db, event_id, version) != (tuple(baselines), tuple(performances)):
-            message = f"settlement {version} of event {event_id} is there with other content"
-            raise StoreError(message, hint="Settle again as a new version.")
+            raise StoreError(
+                f"settlement {version} of event {event_id} is there with other content",
+                hint="What was settled stands. Were its meter values corrected since? The "
+                "correction is not booked by settling again: keep the file that brought it.",
+            )
         return
     db.executemany(
         "INSERT INTO baseline (event_id, version, meter_id, body) VALUES (?, ?, ?, ?)",

@@ -16,6 +16,7 @@ from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
 
 from controller.errors import StoreError
+from controller.store.schema import failed
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -156,9 +157,6 @@ class Reader:
 def _as_store_error(error: Exception) -> Exception:
     if not isinstance(error, sqlite3.Error):
         return error
-    wrapped = StoreError(
-        f"the database failed: {error}",
-        hint="Is the disk full, or the data directory damaged or on a network share?",
-    )
+    wrapped = failed("the database failed", error)
     wrapped.__cause__ = error
     return wrapped

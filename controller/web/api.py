@@ -3,6 +3,7 @@
 import hmac
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,7 +84,11 @@ def _guard(api: FastAPI, token: str, hosts: frozenset[str]) -> None:
     @api.exception_handler(PeakshareError)
     async def as_problem(_request: Request, error: PeakshareError) -> Response:
         status = 422 if isinstance(error, InputError) else 409
-        return _problem(status, str(error), code=error.code, hint=error.hint)
+        faults = [asdict(fault) for fault in error.faults]
+        return _problem(
+            status, str(error), message=error.message, faults=faults, code=error.code,
+            hint=error.hint,
+        )  # fmt: skip
 
 
 def _reads(api: FastAPI, controller: Controller) -> None:
@@ -185,7 +190,7 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _problem(status: int, detail: str, **more: str) -> JSONResponse:
+def _problem(status: int, detail: str, **more: object) -> JSONResponse:
     """RFC 9457 problem details."""
     body = {"type": "about:blank", "status": status, "detail": detail, **more}
     return JSONResponse(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from controller.errors import EventError, Fault
 from controller.model.events import DREvent, EventSource
@@ -81,9 +82,9 @@ def event_from_openadr(
         faults = [
             Fault(
                 file="event",
-                place=".".join(str(p) for p in e["loc"]),
+                place=".".join(str(p) for p in e["loc"]) or "document",
                 value=repr(e.get("input"))[:80],
-                expected=e["msg"],
+                expected=_in_words(e),
             )
             for e in error.errors()
         ]
@@ -144,6 +145,13 @@ def reduction_event(
     }
 
 
+def _in_words(detail: ErrorDetails) -> str:
+    """Pydantic's message as what was expected."""
+    if detail["type"] == "model_type":
+        return "an object"
+    return detail["msg"].removeprefix("Input should be ")
+
+
 def _target(request: EventRequest) -> tuple[Series, bool]:
     """Reduction in kW on 15-minute intervals, gaps 0; and whether it is an emergency."""
     faults: list[Fault] = []
@@ -159,7 +167,8 @@ def _target(request: EventRequest) -> tuple[Series, bool]:
         duration = (period.duration if period else None) or default
         if start is None or not duration or not _fits(start, duration):
             expected = "a start and a duration of whole quarter hours, here or in the event"
-            faults.append(_fault(f"{place}.intervalPeriod", f"{start}, {duration}", expected))
+            where = f"{place}.intervalPeriod" if period else "intervalPeriod"
+            faults.append(_fault(where, f"{start}, {duration}", expected))
             continue
         at = start + duration
         if any(begin < at and start < end for begin, end in spans):
@@ -174,11 +183,13 @@ def _target(request: EventRequest) -> tuple[Series, bool]:
                 pieces.append((start, at, payload.values[0] * _unit(request, faults)))
             else:
                 expected = f"{REDUCE} with one number >= 0, or {EMERGENCY}"
-                faults.append(_fault(f"{place}.payloads.{j}", str(payload.type), expected))
+                value = f"{payload.type} {payload.values}"[:80]
+                faults.append(_fault(f"{place}.payloads.{j}", value, expected))
     if not pieces and not faults:
         faults.append(_fault("intervals", "no reduction", f"a payload of type {REDUCE}"))
     if faults:
-        raise EventError("this event cannot be acted on", faults)
+        each_once = list(dict.fromkeys(faults))  # what all intervals share is one fault
+        raise EventError("this event cannot be acted on", each_once)
     return _series(pieces), emergency
 
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from controller.clock import DemoClock, StartLine
 from controller.config import load_config
-from controller.errors import InputError
+from controller.errors import InputError, UsageError
 from controller.model.ids import LinkId
 from controller.model.settings import Config, LinkSettings
 from simulators.faults import draw_faults
@@ -118,7 +118,7 @@ def _broker(text: str | None) -> tuple[str, int] | None:
         return None
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal():
-        raise InputError(f"--broker {text}: expected HOST:PORT")
+        raise UsageError(f"--broker {text}: expected HOST:PORT")
     return host, int(port)
 
 
