@@ -4,7 +4,7 @@
 #   make check    format, lint, types, import rule, the rules of the house (tests/house)
 #   make test     the tests                                    ARGS="-k settle" goes to pytest
 #   make versions the tests on the lowest and the highest Python, where there  ARGS=--highest
-#   make bench    benchmarks that print ratios
+#   make bench    benchmarks that print ratios; bench-forecast: one against a plain LightGBM
 #   make interop  against servers that nobody here wrote
 #   make soak     many seeds
 #   make package  wheel and sdist; the wheel, in an empty folder, plays the demo
@@ -25,8 +25,11 @@ export PEAKSHARE_DATA := $(SHARED)
 endif
 endif
 
+# Two cores, many small matrices: threads of the linear algebra would wait for each other.
+export OMP_NUM_THREADS ?= 1
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test versions bench interop soak package format lock clean
+.PHONY: help venv demo check test versions bench bench-forecast interop soak package format lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -58,6 +61,9 @@ test: $(STAMP)
 
 versions: $(STAMP)
 	@$(BIN)/python -m tests.house.pythons $(ARGS)
+
+bench-forecast: $(STAMP)
+	$(BIN)/python bench/bench_forecast.py $(ARGS)
 
 bench: $(STAMP)
 	@set -e; for page in bench/bench_*.py; do \

@@ -24,7 +24,17 @@ from adapters.mqtt_messages import (
     decode_opt_out,
     encode,
 )
-from adapters.parts import Doubts, Opening, Spoken, receipt, refusal, release_receipt
+from adapters.parts import (
+    OVERRIDDEN,
+    STILL_HELD,
+    Doubts,
+    Opening,
+    Spoken,
+    deadline_of,
+    receipt,
+    refusal,
+    release_receipt,
+)
 from adapters.points import readings_of
 from adapters.profile import POINT_OF, UnfitValueError, raw_value, same_raw, value_of
 from controller.model.commands import (
@@ -83,7 +93,7 @@ class MqttLink:
         options = settings.options
         self._line = line
         self._clock = opening.clock
-        self._timeout_s = settings.timeout_s
+        self._settings = settings
         self._fence = opening.fence
         self._run_id = opening.run_id
         self._prefix = str(options.get("prefix", "ps"))
@@ -187,9 +197,7 @@ class MqttLink:
             return release_receipt(resource_id, now, Outcome.UNREACHABLE, self._why())
         if answer.outcome == "applied" and answer.mode != "held":
             return release_receipt(resource_id, now, Outcome.APPLIED)
-        return release_receipt(
-            resource_id, now, Outcome.REFUSED, answer.detail or "the device is still held"
-        )
+        return release_receipt(resource_id, now, Outcome.REFUSED, answer.detail or STILL_HELD)
 
     def _state(self, home: Spoken, answer: Answer | None) -> DeviceState:
         now = self._clock.now()
@@ -228,7 +236,7 @@ class MqttLink:
             return
         mailbox = _Mailbox({name: home for name, (home, _) in asked.items()})
         self._mailbox_of |= dict.fromkeys(asked, mailbox)
-        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        deadline = deadline_of(self._settings)
         try:
             for n, (home, command) in enumerate(asked.values()):
                 topic = f"{self._prefix}/c/{home.resource.address}"
@@ -337,7 +345,7 @@ def _outcome(profile: Profile, setpoint: Setpoint, answer: Answer) -> tuple[Outc
     if answer.outcome != "applied":
         return Outcome(answer.outcome), answer.detail
     if answer.mode == "overridden":
-        return Outcome.OVERRIDDEN, "the customer has the device"
+        return OVERRIDDEN
     point = profile.points[POINT_OF[setpoint.control]]
     held = answer.set.get(point.address)
     same_value = held is not None and same_raw(point, raw_value(point, setpoint.value), held)

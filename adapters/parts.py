@@ -16,6 +16,10 @@ from controller.ports import Clock
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+OVERRIDDEN = (Outcome.OVERRIDDEN, "the customer has the device")
+STILL_HELD = "the device is still held"
+TAKEN_BEFORE = (Outcome.LATE, "taken at an earlier attempt, whose answer was lost")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
@@ -63,6 +67,16 @@ def refusal(setpoint: Setpoint, resource: Resource, now: datetime) -> tuple[Outc
     if setpoint.until <= now:
         return Outcome.LATE, "its end has passed"
     return None
+
+
+def no_answer(error: Exception) -> tuple[Outcome, str]:
+    """What silence comes to, whether a link's own error or a deadline ended it."""
+    return Outcome.UNREACHABLE, str(error) or "no answer in time"
+
+
+def deadline_of(settings: LinkSettings) -> float:
+    """The loop's time by which a link that is asked now has answered, queueing included."""
+    return asyncio.get_running_loop().time() + settings.timeout_s
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from adapters.parts import OVERRIDDEN, STILL_HELD
 from adapters.profile import MEASURED, POINT_OF, UnfitValueError, raw_value, same_raw, value_of
 from controller.model.commands import DeviceState, Mode, Outcome, Quality, Reading, Setpoint
 from controller.model.ids import SetpointId
@@ -54,7 +55,7 @@ def outcome_of(
     """Did the device take `setpoint`? Judged by what it says after the write."""
     mode = mode_of(read)
     if mode is Mode.OVERRIDDEN:
-        return Outcome.OVERRIDDEN, "the customer has the device"
+        return OVERRIDDEN
     strange = [name for name in wrote if name != "fence" and not _same(profile, name, wrote, read)]
     if mode is Mode.HELD and not strange:
         return Outcome.APPLIED, ""
@@ -62,6 +63,13 @@ def outcome_of(
         return Outcome.LATE, "its end had passed before the device took it"
     said = str(read.get("refusal", ""))
     return Outcome.REFUSED, said or f"the device did not take {', '.join(strange) or 'it'}"
+
+
+def release_outcome_of(read: RawByPoint, refused: str = "") -> tuple[Outcome, str]:
+    """Did the device let go? `refused` is what it said when it was written."""
+    if mode_of(read) is Mode.HELD:
+        return Outcome.REFUSED, refused or str(read.get("refusal", "")) or STILL_HELD
+    return Outcome.APPLIED, ""
 
 
 def state_of(profile: Profile, resource: Resource, read: RawByPoint, now: datetime) -> DeviceState:
@@ -72,14 +80,14 @@ def state_of(profile: Profile, resource: Resource, read: RawByPoint, now: dateti
     control = profile.controls[max(1, min(len(profile.controls), int(read["enable"]))) - 1]
     point = profile.points[POINT_OF[control]]
     until = read.get("until")
-    tag = read.get("setpoint_id")
+    setpoint_id = read.get("setpoint_id")
     return DeviceState(
         resource_id=resource.id,
         at=now,
         mode=mode,
         value=value_of(point, float(read[point.name])),
         until=None if until is None else datetime.fromtimestamp(float(until), UTC),
-        setpoint_id=SetpointId(str(tag)) if tag else None,
+        setpoint_id=SetpointId(str(setpoint_id)) if setpoint_id else None,
     )
 
 

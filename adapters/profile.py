@@ -1,24 +1,23 @@
-"""Device profiles (点表): TOML pages → `Profile`, and the arithmetic of a point. Pure.
+"""Device profiles (点表): what a page may say, its `Profile`, and the arithmetic of a point. Pure.
 
+`controller.config` reads the pages and spells their faults, as it does for every other table.
 The simulators share these pages but not the conversions below: they write their own, so that a
 mistake in scale, sign or word order cannot cancel itself out in a test.
 """
 
 import math
 import re
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from controller.errors import Fault
 from controller.model.commands import Control
 from controller.model.ids import ProfileId
 from controller.model.settings import Point, Profile
 
-PROTOCOLS = ("modbus", "opcua", "mqtt", "duty_desk")
+Protocol = Literal["modbus", "opcua", "mqtt", "duty_desk"]
+PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 """What a page or a link may name."""
 
 POINT_OF = {
@@ -43,36 +42,6 @@ _INTEGER_RANGE = {
 }
 _MODBUS_NUMBER = re.compile(r"(holding|input):\d{1,5}")
 _MODBUS_STRING = re.compile(r"(holding|input):\d{1,5}/\d{1,2}")
-
-
-def load_profiles(folder: Path) -> tuple[dict[ProfileId, Profile], list[Fault]]:
-    """Every `*.toml` page of `folder`, and every fault of every page at once.
-
-    A page with a fault yields no profile. The file name without `.toml` must be the page's id.
-    """
-    profiles: dict[ProfileId, Profile] = {}
-    faults: list[Fault] = []
-    for path in sorted(folder.glob("*.toml")):
-        profile, found = read_profile(path.name, path.read_bytes())
-        faults += found
-        if profile is not None:
-            profiles[profile.id] = profile
-    return profiles, faults
-
-
-def read_profile(file: str, body: bytes) -> tuple[Profile | None, list[Fault]]:
-    """One page from its bytes; `file` is its name for the faults."""
-    try:
-        page = _Page.model_validate(tomllib.loads(body.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return None, [Fault(file=file, place="page", value=str(error), expected="TOML in UTF-8")]
-    except ValidationError as error:
-        return None, [_fault(file, e) for e in error.errors(include_url=False)]
-    faults = [
-        Fault(file=file, place=place, value=value, expected=expected)
-        for place, value, expected in _contradictions(page, file.removesuffix(".toml"))
-    ]
-    return (None, faults) if faults else (_profile(page), [])
 
 
 class UnfitValueError(ValueError):
@@ -114,77 +83,77 @@ def same_raw(point: Point, wrote: float, read: float) -> bool:
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class _PointPage(_Strict):
+class PointPage(_Strict):
+    """`[points.NAME]` of a page."""
+
     address: str = Field(min_length=1, max_length=200)
     type: Literal[
         "int16", "uint16", "int32", "uint32", "float32", "float64", "bool", "string"
     ]  # fmt: skip
-    scale: float = Field(default=1.0, allow_inf_nan=False)
-    offset: float = Field(default=0.0, allow_inf_nan=False)
+    scale: float = 1.0
+    offset: float = 0.0
     sign: Literal[1, -1] = 1
-    low: float | None = Field(default=None, allow_inf_nan=False)
-    high: float | None = Field(default=None, allow_inf_nan=False)
+    low: float | None = None
+    high: float | None = None
     unit: str = ""
     writable: bool = False
     word_order: Literal["big", "little"] = "big"
     comment: str = ""
 
 
-class _Page(_Strict):
+class ProfilePage(_Strict):
+    """A page of `profiles/`: its keys are explained in docs/adding-a-device.md."""
+
     id: str = Field(min_length=1, max_length=64)
     title: str = Field(min_length=1)
-    protocol: Literal["modbus", "opcua", "mqtt", "duty_desk"]
-    controls: tuple[Control, ...]
+    protocol: Protocol
+    controls: list[Annotated[Control, Field(strict=False)]]
     dead_man: Literal["device_timer", "edge_agent", "none"]
     dead_man_text: str = Field(min_length=1)
     tier: Literal["simulated", "recorded", "seen"]
-    deadband_kw: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    points: dict[str, _PointPage] = Field(default_factory=dict)
+    deadband_kw: float = Field(default=0.0, ge=0)
+    points: dict[str, PointPage] = Field(default_factory=dict)
 
 
-def _profile(page: _Page) -> Profile:
-    points = {name: Point(name=name, **p.model_dump()) for name, p in page.points.items()}
+def profile_of(page: ProfilePage) -> Profile:
+    """The profile that a sound page describes."""
     return Profile(
         id=ProfileId(page.id),
         title=page.title,
         protocol=page.protocol,
-        controls=page.controls,
+        controls=tuple(page.controls),
         dead_man=page.dead_man,
         dead_man_text=page.dead_man_text,
         tier=page.tier,
-        points=points,
+        points={name: Point(name=name, **dict(p)) for name, p in page.points.items()},
         deadband_kw=page.deadband_kw,
     )
 
 
-def _fault(file: str, error: Mapping[str, Any]) -> Fault:
-    place = ".".join(str(part) for part in error["loc"])
-    shown = "missing" if error["type"] == "missing" else repr(error["input"])[:80]
-    return Fault(file=file, place=place, value=shown, expected=str(error["msg"]))
+Contradiction = tuple[str, object, str]
+"""Place, value, and what was expected."""
 
 
-def _contradictions(page: _Page, stem: str) -> list[tuple[str, str, str]]:
-    """(place, value, expected) of everything that is well formed and still cannot work."""
-    found: list[tuple[str, str, str]] = []
+def contradictions(page: ProfilePage, stem: str) -> Iterator[Contradiction]:
+    """Everything that is well formed and still cannot work; `stem` is the file's name."""
     if page.id != stem:
-        found.append(("id", page.id, f"the file's name, {stem}"))
+        yield "id", page.id, f"the file's name, {stem}"
     if page.controls and page.dead_man == "none":
-        found.append(("dead_man", "none", "a dead-man, since the profile can be commanded"))
+        yield "dead_man", "none", "a dead-man, since the profile can be commanded"
     for name in _needed(page):
         if name not in page.points:
-            found.append((f"points.{name}", "missing", "a point, for its controls or dead-man"))
+            yield f"points.{name}", None, "a point, for its controls or dead-man"
         elif name != "mode" and not page.points[name].writable:
-            found.append((f"points.{name}.writable", "false", "true"))
+            yield f"points.{name}.writable", False, "true"
     for name, point in page.points.items():
-        for key, value, expected in _point_faults(page, name, point):
-            found += [(f"points.{name}.{key}", value, expected)]
-    return found
+        for key, value, expected in _of_point(page, name, point):
+            yield f"points.{name}.{key}", value, expected
 
 
-def _needed(page: _Page) -> list[str]:
+def _needed(page: ProfilePage) -> list[str]:
     """Points without which the controls cannot be commanded, ended and read back."""
     if not page.controls:
         return []
@@ -194,21 +163,24 @@ def _needed(page: _Page) -> list[str]:
     return names
 
 
-def _point_faults(page: _Page, name: str, point: _PointPage) -> list[tuple[str, str, str]]:
-    found: list[tuple[str, str, str]] = []
+def _of_point(page: ProfilePage, name: str, point: PointPage) -> Iterator[Contradiction]:
     if name not in NAMES:
-        found.append(("name", name, "one of " + ", ".join(sorted(NAMES))))
+        yield "name", name, "one of " + ", ".join(sorted(NAMES))
     if point.scale == 0:
-        found.append(("scale", "0", "a number other than 0"))
+        yield "scale", point.scale, "a number other than 0"
     if point.low is not None and point.high is not None and point.low > point.high:
-        found.append(("low", f"{point.low:g}", f"at most high = {point.high:g}"))
+        yield "low", point.low, f"at most high = {point.high:g}"
     if (name in TEXTS) != (point.type == "string"):
-        found.append(("type", point.type, "string for setpoint_id and refusal, else a number"))
+        yield "type", point.type, "string for setpoint_id and refusal, else a number"
     if page.protocol == "modbus":
-        pattern = _MODBUS_STRING if point.type == "string" else _MODBUS_NUMBER
-        if not pattern.fullmatch(point.address):
-            shape = "holding:110/18 (18 registers)" if point.type == "string" else "holding:100"
-            found.append(("address", point.address, f"a table and register like {shape}"))
-        elif point.writable and not point.address.startswith("holding:"):
-            found.append(("address", point.address, "a holding register, since it is writable"))
-    return found
+        yield from _register(point)
+
+
+def _register(point: PointPage) -> Iterator[Contradiction]:
+    """A Modbus address: its table and number, and that it can be written where it must be."""
+    pattern = _MODBUS_STRING if point.type == "string" else _MODBUS_NUMBER
+    if not pattern.fullmatch(point.address):
+        shape = "holding:110/18 (18 registers)" if point.type == "string" else "holding:100"
+        yield "address", point.address, f"a table and register like {shape}"
+    elif point.writable and not point.address.startswith("holding:"):
+        yield "address", point.address, "a holding register, since it is writable"

@@ -38,7 +38,6 @@ settled → disputed → final; emergency and contracted events skip invited …
 OVER = frozenset({S.ENDED, S.PROVISIONAL, S.SETTLED, S.DISPUTED, S.FINAL})
 """Nothing can be commanded for such an event any more, but what it got still counts."""
 
-
 CLOSED = OVER | {S.DRAFT, S.CANCELLED}
 """Nothing is commanded for such an event (now)."""
 
@@ -64,9 +63,7 @@ def rules_over(challenger: DREvent, holder: DREvent) -> bool:
     return rank(challenger) > rank(holder)
 
 
-def timeline(
-    events: Iterable[DREvent], *, span: Interval | None = None, step_min: int = 15
-) -> Timeline | None:
+def timeline(events: Iterable[DREvent], *, span: Interval | None = None) -> Timeline | None:
     """Which event rules each interval, and its target there in kW.
 
     ::
@@ -77,13 +74,13 @@ def timeline(
 
     Cancelled and draft events and drills rule nothing. None where no event asks for anything.
     """
-    asking = [e for e in events if e.status not in (S.CANCELLED, S.DRAFT) and not e.test]
+    asking = _asking(events)
     if not asking:
         return None
     whole = span or Interval(
         start=min(e.span.start for e in asking), end=max(e.span.end for e in asking)
     )
-    grid = Grid.over(whole, QUARTER_HOUR * step_min / 15)
+    grid = Grid.over(whole, QUARTER_HOUR)
     ruling: list[DREvent | None] = [None] * grid.count
     for event in asking:
         for i in range(grid.count):
@@ -106,7 +103,7 @@ def event_days(events: Iterable[DREvent], timezone: str) -> tuple[EventDay, ...]
     and drills are in none.
     """
     zone = ZoneInfo(timezone)
-    asking = [e for e in events if e.status not in (S.CANCELLED, S.DRAFT) and not e.test]
+    asking = _asking(events)
     days: list[list[DREvent]] = []
     for event in sorted(asking, key=lambda e: (e.span.start, e.id)):
         if days and _same_day(days[-1], event, zone):
@@ -163,6 +160,11 @@ def _same_day(day: Sequence[DREvent], event: DREvent, zone: ZoneInfo) -> bool:
     first = day[0].span.start.astimezone(zone).date()
     same = event.span.start.astimezone(zone).date() == first
     return same or event.span.start < max(e.span.end for e in day)
+
+
+def _asking(events: Iterable[DREvent]) -> list[DREvent]:
+    """Those that count: neither cancelled nor draft, and no drill."""
+    return [e for e in events if e.status not in (S.CANCELLED, S.DRAFT) and not e.test]
 
 
 def _asks(event: DREvent, at: datetime) -> bool:

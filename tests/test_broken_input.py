@@ -196,7 +196,7 @@ EVENTS: dict[str, tuple[Break, str, str, str]] = {
     "a list": (lambda t: t.event([a_wire()]), "document", "[{", "an object"),
     "a file without end": (lambda t: t.sent(b" " * (MOST_BYTES + 1)), "file", "more than", "at most"),
     "a folder": (lambda t: ["event", "create", t.config, "--data", t.running], "file", "Is a directory", "a readable file"),
-    "a naive time": (starting("2034-01-28T16:45:00"), "intervalPeriod.start", "2034-01-28T16:45:00", "timezone"),
+    "a naive time": (starting("2034-01-28T16:45:00"), "intervalPeriod.start", "2034-01-28T16:45:00", "an instant with time zone"),
     "an event of the past": (starting("2014-01-28T16:45:00+11:00"), "start", "2014-01-28T05:45:00", "later than now"),
     "a start beside the quarter hour": (starting("2034-01-28T16:50:00Z"), "intervalPeriod", "16:50", "whole quarter hours"),
     "nothing asked for": (asking(0), "target", "[0.0]", "more than 0 kW"),
@@ -204,7 +204,7 @@ EVENTS: dict[str, tuple[Break, str, str, str]] = {
     "a word for a power": (asking("much"), "intervals.0.payloads.0", "much", "one number"),
     "a program that is not there": (lambda t: t.event(a_wire_to_come("fill")), "programID", "'fill'", "one of cut"),
     "kilos": (lambda t: t.event(a_wire_to_come(payloadDescriptors=[{"payloadType": "DISPATCH_SETPOINT_RELATIVE", "units": "KG"}])), "payloadDescriptors.units", "KG", "KW or MW"),
-    "no interval": (lambda t: t.event(a_wire_to_come(intervals=[])), "intervals", "[]", "at least 1"),
+    "no interval": (lambda t: t.event(a_wire_to_come(intervals=[])), "intervals", "[]", "at least one entry"),
 }  # fmt: skip
 
 TABLES: dict[str, tuple[Break, str, str, str]] = {

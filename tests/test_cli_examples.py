@@ -24,6 +24,7 @@ from controller.model.ids import EventId, ProgramId
 from controller.model.time import QUARTER_HOUR, Grid, Series
 from controller.store import open_store
 from tests.cli_cases import ALL, a_wire_to_come
+from tests.load_cases import load_csv
 from tests.process_cases import hasty_town
 from tests.store_nouns import an_event
 
@@ -34,6 +35,7 @@ ALONE = {
     "peakshare report": "written to out/demo/report.html",
     "peakshare forecast": "kW in the quarter hour from 2014-01-28",
     "peakshare meter import": "1 files imported",
+    "peakshare backtest": "naive: the same time a week before",
 }
 """What the examples that need no controller print."""
 
@@ -92,6 +94,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(here / "out" / "demo" / "data", here / "out" / "run")
     shutil.copytree(here / "out" / "demo" / "feed", here / "out" / "feed")
     shutil.copytree(here / "out" / "demo" / "handover", here / "meters")
+    load_csv(here, days=60)
     (here / "event.json").write_text(json.dumps(a_wire_to_come("contracted")))
     return here
 

@@ -78,6 +78,15 @@ def test_every_fault_of_a_page_is_named_at_once(tmp_path: Path):
         assert word in places
 
 
+def test_a_slip_in_the_rules_of_one_desk_is_named_with_its_contract(tmp_path: Path):
+    one = "[desk.contracts.mill-3]\naccept = 1.0\nfolow_frac = 0.1\n\n[desk]"
+    with pytest.raises(ConfigError) as caught:
+        a_scenario(tmp_path, ("[desk]", one))
+    (fault,) = caught.value.faults
+    assert fault.place == "desk.contracts.mill-3.folow_frac"
+    assert fault.expected == 'the key "follow_frac"?'
+
+
 def test_the_slow_part_covers_both_events_and_their_notice(tmp_path: Path):
     scenario = a_scenario(tmp_path)
     window = Interval(start=local(28, 15, 30), end=local(28, 17, 30))

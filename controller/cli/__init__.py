@@ -272,7 +272,7 @@ def forecast(
 ) -> None:
     """Forecast from load files, or an area's load for the day after `issued-at`.
 
-    Example: peakshare forecast --load load.csv --temperature stations.csv --horizon 24h
+    From files: peakshare forecast --load load.csv --temperature stations.csv --horizon 24h
 
     Example: peakshare forecast configs/demo --feed out/demo/feed --issued-at 2014-01-27T20:00+11:00
     """

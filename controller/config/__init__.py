@@ -1,9 +1,10 @@
 """A folder of TOML and CSV → one `Config`, or every fault in it at once.
 
 `files` finds and archives, `shapes` says what may stand in a table, `text` reads durations and
-money, `parse` judges each table alone, `check` how they fit together, `build` makes the values
-of `controller.model`. To add a setting: a field in the model, the same in `shapes`, and what it
-must fit to in `check`. To add a device model: a page in profiles/ (see `adapters.profile`).
+money, `parse` judges each table alone (`profiles` those of device models), `check` how they fit
+together, `build` makes the values of `controller.model`, and `faults` puts what is wrong in words.
+To add a setting: a field in the model, the same in `shapes`, and what it must fit to in `check`.
+To add a device model: a page in profiles/ (what it may say is in `adapters.profile`).
 """
 
 from pathlib import Path

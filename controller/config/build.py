@@ -1,6 +1,7 @@
 """Tables → the values of `controller.model`. No judgement here: `check` has found them sound."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -55,9 +56,9 @@ S = TypeVar("S", bound=Shape)
 def config_of(sources: Sources, draft: Draft) -> Config:
     """The whole configuration, from a draft without faults."""
     in_tables = members(draft)
-    programs = [program(p.item) for p in draft.of(ProgramShape)]
-    contracts = [contract(p.item, in_tables.get(p.item.id, ())) for p in draft.of(ContractShape)]
-    links = [link(p.item) for p in draft.of(LinkShape)]
+    programs = [_program(p.item) for p in draft.of(ProgramShape)]
+    contracts = [_contract(p.item, in_tables.get(p.item.id, ())) for p in draft.of(ContractShape)]
+    links = [_link(p.item) for p in draft.of(LinkShape)]
     return Config(
         hash=sources.hash,
         body=sources.body,
@@ -89,7 +90,8 @@ def resources(draft: Draft) -> list[Placed[Resource]]:
         for s in _sites_of(customer)
     ]
     return sites + [
-        Placed(file=p.file, place=p.place, item=_home(p.item)) for p in draft.of(HomeShape)
+        Placed(file=p.file, place=p.place, item=_appliance(MeterId(p.item.meter_id), p.item))
+        for p in draft.of(HomeShape)
     ]
 
 
@@ -131,7 +133,7 @@ def members(draft: Draft) -> Mapping[str, tuple[ResourceId, ...]]:
     return {contract_id: tuple(ids) for contract_id, ids in rows.items()}
 
 
-def program(shape: ProgramShape) -> Program:
+def _program(shape: ProgramShape) -> Program:
     """The program with its tiers and its baseline rule."""
     return Program(
         id=ProgramId(shape.id),
@@ -154,7 +156,7 @@ def program(shape: ProgramShape) -> Program:
     )
 
 
-def contract(shape: ContractShape, in_tables: tuple[ResourceId, ...] = ()) -> Contract:
+def _contract(shape: ContractShape, in_tables: tuple[ResourceId, ...] = ()) -> Contract:
     """The contract with the resources it lists and those that device tables put into it."""
     return Contract(
         id=ContractId(shape.id),
@@ -184,7 +186,7 @@ def contract(shape: ContractShape, in_tables: tuple[ResourceId, ...] = ()) -> Co
     )
 
 
-def link(shape: LinkShape) -> LinkSettings:
+def _link(shape: LinkShape) -> LinkSettings:
     """The link; its options are checked by its protocol."""
     return LinkSettings(
         id=LinkId(shape.id),
@@ -254,32 +256,25 @@ def _sites_of(customer: Placed[CustomerShape]) -> Iterator[Placed[tuple[MeterId,
 
 
 def _site(meter_id: MeterId, shape: SiteShape) -> Resource:
+    return replace(
+        _appliance(meter_id, shape),
+        floor_kw=shape.floor_kw,
+        ramp_kw_per_min=shape.ramp_kw_per_min or float("inf"),
+        min_on=shape.min_on,
+        min_off=shape.min_off,
+        recovery=shape.recovery,
+        protected=shape.protected,
+    )
+
+
+def _appliance(meter_id: MeterId, shape: SiteShape | HomeShape) -> Resource:
+    """What every resource says of itself; a home's appliance says no more."""
     return Resource(
         id=ResourceId(shape.id),
         kind=shape.kind,
         zone=ZoneId(shape.zone),
         feeder=FeederId(shape.feeder),
         meter_id=meter_id,
-        rated_kw=shape.rated_kw,
-        floor_kw=shape.floor_kw,
-        ramp_kw_per_min=shape.ramp_kw_per_min or float("inf"),
-        min_on=shape.min_on,
-        min_off=shape.min_off,
-        recovery=shape.recovery,
-        link=LinkId(shape.link),
-        profile=ProfileId(shape.profile),
-        address=shape.address,
-        protected=shape.protected,
-    )
-
-
-def _home(shape: HomeShape) -> Resource:
-    return Resource(
-        id=ResourceId(shape.id),
-        kind=shape.kind,
-        zone=ZoneId(shape.zone),
-        feeder=FeederId(shape.feeder),
-        meter_id=MeterId(shape.meter_id),
         rated_kw=shape.rated_kw,
         link=LinkId(shape.link),
         profile=ProfileId(shape.profile),

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import time, timedelta
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -24,6 +24,7 @@ _EXPECTED = {
     "model_type": "a table",
     "string_too_short": "a text that is not empty",
     "string_type": "a text in quotes",
+    "timezone_aware": "an instant with time zone, such as 2014-01-28T08:30:00Z",
     "too_short": "at least one entry",
 }
 """Pydantic's error types whose own words would not help the reader of a TOML file."""
@@ -120,10 +121,15 @@ def _unknown_key(
 
 
 def _table_at(shape: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel]:
-    """The class of the table at `loc`, seen through lists and options."""
+    """The class of the table at `loc`, seen through lists, options and tables by name."""
+    by_name = False
     for step in loc:
-        if isinstance(step, str):
-            shape = _model_in(shape.model_fields[step].annotation) or shape
+        if isinstance(step, str) and not by_name:
+            annotation = shape.model_fields[step].annotation
+            shape = _model_in(annotation) or shape
+            by_name = get_origin(annotation) is dict
+        else:
+            by_name = False
     return shape
 
 

@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
-from adapters.profile import read_profile
 from controller.config.faults import name_of, shape_faults, shown
 from controller.config.files import Sources, parse_csv, parse_toml
+from controller.config.profiles import read_profile
 from controller.config.shapes import (
     AreaShape,
     ContractShape,
@@ -164,14 +164,13 @@ def _rows(draft: Draft, file: str, text: str) -> Iterator[Fault]:
 
 
 def _profile(draft: Draft, file: str, text: str) -> list[Fault]:
-    """One device profile; its page says itself what is wrong with it."""
-    name = file.removeprefix("profiles/")
-    profile, found = read_profile(name, text.encode())
+    """One page of a device model."""
+    profile, faults = read_profile(file, text)
     if profile is None:
-        draft.doubtful.add(name.removesuffix(".toml"))
+        draft.doubtful.add(file.removeprefix("profiles/").removesuffix(".toml"))
     else:
         draft.profiles[profile.id] = profile
-    return [Fault(file=file, place=f.place, value=f.value, expected=f.expected) for f in found]
+    return faults
 
 
 def _ids_in(raw: object) -> Iterator[str]:

@@ -15,7 +15,6 @@ from controller.model.time import Series
 LEASE_INTERVALS = 2
 """A site's setpoint is renewed each interval and outlives a dead controller by at most one."""
 
-
 OFF = 1.0
 """The value of an `off` setpoint; releasing is what switches on again."""
 

@@ -5,14 +5,15 @@ of its payloadDescriptor, KW where none is given) and ALERT_GRID_EMERGENCY besid
 else is refused by name rather than half understood.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
+from controller.config.faults import shape_faults
 from controller.errors import EventError, Fault
 from controller.model.events import DREvent, EventSource
 from controller.model.ids import EventId, ProgramId, ZoneId, new_uuid7
@@ -79,16 +80,7 @@ def event_from_openadr(
     try:
         request = EventRequest.model_validate(wire)
     except ValidationError as error:
-        faults = [
-            Fault(
-                file="event",
-                place=".".join(str(p) for p in e["loc"]) or "document",
-                value=repr(e.get("input"))[:80],
-                expected=_in_words(e),
-            )
-            for e in error.errors()
-        ]
-        raise EventError("this is not an OpenADR 3.1 event", faults) from error
+        raise EventError("this is not an OpenADR 3.1 event", _spelled(wire, error)) from error
     target, emergency = _target(request)
     name = request.eventName or ""
     return DREvent(
@@ -145,11 +137,10 @@ def reduction_event(
     }
 
 
-def _in_words(detail: ErrorDetails) -> str:
-    """Pydantic's message as what was expected."""
-    if detail["type"] == "model_type":
-        return "an object"
-    return detail["msg"].removeprefix("Input should be ")
+def _spelled(wire: object, error: ValidationError) -> list[Fault]:
+    """As for every table of ours; what TOML calls a table is an object in JSON."""
+    faults = shape_faults("event", "", EventRequest, wire, error)
+    return [replace(f, expected=f.expected.replace("a table", "an object")) for f in faults]
 
 
 def _target(request: EventRequest) -> tuple[Series, bool]:

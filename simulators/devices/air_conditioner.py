@@ -19,6 +19,7 @@ from simulators.devices.lanes import (
     Lanes,
     Nameplate,
     Params,
+    Reporting,
     Surroundings,
     between,
     towards,
@@ -34,10 +35,11 @@ NOT_TODAY_C = 9.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AirConditioners(Params):
+class AirConditioners(Reporting, Params):
     """Columns of n units; hours are local."""
 
     state_fields: ClassVar[tuple[str, ...]] = ("room_c", "wall_c")
+    thermometer: ClassVar[str | None] = "room_c"
     uniforms_per_day: ClassVar[int] = 2
     controls: ClassVar[frozenset[Control]] = frozenset(
         {Control.CAP_KW, Control.OFF, Control.OFFSET_C}
@@ -103,13 +105,6 @@ class AirConditioners(Params):
             ]
         )
         return after, power_kw
-
-    def temperature_c(self, state: Lanes) -> Lanes | None:
-        shown_c: Lanes = state[0]
-        return shown_c
-
-    def soc_frac(self, state: Lanes) -> Lanes | None:
-        return None
 
     def _wanted_c(self, draws: Lanes, around: Surroundings) -> Lanes:
         unused_c, late_h = draws

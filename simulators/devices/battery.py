@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from controller.model.commands import Control
-from simulators.devices.lanes import Command, Lanes, Nameplate, Params, Surroundings
+from simulators.devices.lanes import Command, Lanes, Nameplate, Params, Reporting, Surroundings
 
 ONE_WAY_EFFICIENCY = 0.95
 EMPTY_FRAC = 0.05
@@ -22,7 +22,7 @@ EVENING_TO_H = 23.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batteries(Params):
+class Batteries(Reporting, Params):
     """Columns of n batteries."""
 
     state_fields: ClassVar[tuple[str, ...]] = ("stored_kwh",)
@@ -69,9 +69,6 @@ class Batteries(Params):
         power_kw = np.clip(limited_kw, -held_kw, room_kw)
         into_kwh = np.where(power_kw > 0, ONE_WAY_EFFICIENCY, 1 / ONE_WAY_EFFICIENCY)
         return (stored_kwh + power_kw * into_kwh * dt_h)[None], power_kw
-
-    def temperature_c(self, state: Lanes) -> Lanes | None:
-        return None
 
     def soc_frac(self, state: Lanes) -> Lanes | None:
         frac: Lanes = state[0] / self.capacity_kwh

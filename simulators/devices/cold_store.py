@@ -10,9 +10,8 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.random import Generator
 
-from controller.model.commands import Control
-from simulators.devices.lanes import Command, Lanes, Nameplate, Params, Surroundings, towards
-from simulators.devices.site import UNIFORMS, draw_power, noise_at, plan_noise
+from simulators.devices.lanes import Command, Lanes, Nameplate, Surroundings, towards
+from simulators.devices.site import Site, noise_at, plan_noise
 
 COP = 1.7
 BAND_C = 1.5
@@ -20,16 +19,12 @@ DESIGN_C = 43.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ColdStores(Params):
+class ColdStores(Site):
     """Columns of n stores."""
 
     state_fields: ClassVar[tuple[str, ...]] = ("power_kw", "store_c", "shell_c")
-    uniforms_per_day: ClassVar[int] = UNIFORMS
-    controls: ClassVar[frozenset[Control]] = frozenset({Control.CAP_KW})
+    thermometer: ClassVar[str | None] = "store_c"
 
-    floor_kw: Lanes
-    ramp_kw_per_min: Lanes
-    lag_s: Lanes
     set_c: Lanes
     ua_kw_per_c: Lanes
     tau_s: Lanes
@@ -70,15 +65,7 @@ class ColdStores(Params):
         share = np.clip((store_c - self.set_c) / BAND_C, 0.0, 1.0)
         demand_kw = self.fans_kw + share * (self.rated_kw - self.fans_kw)
         demand_kw = demand_kw * noise_at(draws, around.hour)
-        after_kw = draw_power(
-            power_kw,
-            demand_kw,
-            command.cap_kw,
-            np.minimum(self.floor_kw, demand_kw),
-            self.ramp_kw_per_min,
-            self.lag_s,
-            dt_s,
-        )
+        after_kw = self.follow(power_kw, demand_kw, command, dt_s)
         mean_kw = (power_kw + after_kw) / 2
         cooling_kw = COP * np.maximum(mean_kw - self.fans_kw, 0.0)
         goal_c = shell_c - cooling_kw / self.ua_kw_per_c
@@ -89,10 +76,3 @@ class ColdStores(Params):
             towards(shell_c, outdoor_c, dt_s, 5 * 3600.0),
         ]
         return np.stack(after), mean_kw
-
-    def temperature_c(self, state: Lanes) -> Lanes | None:
-        shown_c: Lanes = state[1]
-        return shown_c
-
-    def soc_frac(self, state: Lanes) -> Lanes | None:
-        return None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from controller.model.commands import Control
-from simulators.devices.lanes import Command, Lanes, Nameplate, Params, Surroundings, Unmetered
+from simulators.devices.lanes import Command, Lanes, Nameplate, Params, Reporting, Surroundings
 
 LEAVES_H = 7.25
 EARLIEST_H = 7.5
@@ -20,7 +20,7 @@ LATEST_H = 23.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvChargers(Unmetered, Params):
+class EvChargers(Reporting, Params):
     """Columns of n chargers."""
 
     state_fields: ClassVar[tuple[str, ...]] = ("need_kwh",)

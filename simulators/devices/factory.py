@@ -6,9 +6,8 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.random import Generator
 
-from controller.model.commands import Control
-from simulators.devices.lanes import Command, Lanes, Nameplate, Params, Surroundings, Unmetered
-from simulators.devices.site import UNIFORMS, draw_power, noise_at, plan_noise
+from simulators.devices.lanes import Command, Lanes, Nameplate, Surroundings
+from simulators.devices.site import Site, noise_at, plan_noise
 
 FULL_FRAC = 0.95
 NIGHT_FRAC = 0.22
@@ -18,16 +17,11 @@ BREAKS = ((9.0, 9.25, 0.75), (11.75, 12.5, 0.6), (14.0, 14.25, 0.8), (19.25, 20.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Factories(Unmetered, Params):
+class Factories(Site):
     """Columns of n plants."""
 
     state_fields: ClassVar[tuple[str, ...]] = ("power_kw",)
-    uniforms_per_day: ClassVar[int] = UNIFORMS
-    controls: ClassVar[frozenset[Control]] = frozenset({Control.CAP_KW})
 
-    floor_kw: Lanes
-    ramp_kw_per_min: Lanes
-    lag_s: Lanes
     shift_h: Lanes
     """How far this plant's clock is from the usual one."""
 
@@ -53,15 +47,7 @@ class Factories(Unmetered, Params):
         self, state: Lanes, draws: Lanes, around: Surroundings, command: Command, dt_s: float
     ) -> tuple[Lanes, Lanes]:
         demand_kw = self.rated_kw * self._share(around) * noise_at(draws, around.hour)
-        after_kw = draw_power(
-            state[0],
-            demand_kw,
-            command.cap_kw,
-            np.minimum(self.floor_kw, demand_kw),
-            self.ramp_kw_per_min,
-            self.lag_s,
-            dt_s,
-        )
+        after_kw = self.follow(state[0], demand_kw, command, dt_s)
         return after_kw[None], (state[0] + after_kw) / 2
 
     def _share(self, around: Surroundings) -> Lanes:

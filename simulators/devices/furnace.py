@@ -5,14 +5,12 @@ transformer has to spare (up to 8 % above the usual load).
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
-from numpy.random import Generator
 
-from controller.model.commands import Control
-from simulators.devices.lanes import Command, Lanes, Nameplate, Params, Surroundings, Unmetered
-from simulators.devices.site import UNIFORMS, draw_power, noise_at, plan_noise
+from simulators.devices.lanes import Command, Lanes, Surroundings
+from simulators.devices.site import Site, noise_at, plan_noise
 
 MELT_FRAC, HOLD_FRAC = 0.92, 0.4
 MELT_H = (5.0, 23.0)
@@ -22,25 +20,11 @@ PAYBACK_H = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Furnaces(Unmetered, Params):
+class Furnaces(Site):
     """Columns of n furnaces."""
 
     state_fields: ClassVar[tuple[str, ...]] = ("power_kw", "owed_kwh")
-    uniforms_per_day: ClassVar[int] = UNIFORMS
-    controls: ClassVar[frozenset[Control]] = frozenset({Control.CAP_KW})
-
-    floor_kw: Lanes
-    ramp_kw_per_min: Lanes
-    lag_s: Lanes
-
-    @classmethod
-    def draw(cls, plate: Nameplate, g: Generator) -> Self:
-        return cls(
-            rated_kw=plate.rated_kw,
-            floor_kw=plate.floor_kw,
-            ramp_kw_per_min=plate.ramp_kw_per_min,
-            lag_s=g.uniform(60, 120, plate.rated_kw.size),
-        )
+    lag_range_s: ClassVar[tuple[float, float]] = (60, 120)
 
     def initial(self, around: Surroundings, rows: int) -> Lanes:
         power_kw = self.rated_kw * self._share(around)
@@ -55,15 +39,8 @@ class Furnaces(Unmetered, Params):
         power_kw, owed_kwh = state
         usual_kw = self.rated_kw * self._share(around) * noise_at(draws, around.hour)
         extra_kw = np.minimum(owed_kwh / PAYBACK_H, SPARE_FRAC * self.rated_kw)
-        after_kw = draw_power(
-            power_kw,
-            usual_kw + extra_kw,
-            command.cap_kw,
-            np.minimum(self.floor_kw, usual_kw),
-            self.ramp_kw_per_min,
-            self.lag_s,
-            dt_s,
-        )
+        wanted_kw = usual_kw + extra_kw
+        after_kw = self.follow(power_kw, wanted_kw, command, dt_s, usual_kw=usual_kw)
         mean_kw = (power_kw + after_kw) / 2
         capped = command.cap_kw < usual_kw
         withheld_kw = np.where(capped, OWED_SHARE * (usual_kw - mean_kw), usual_kw - mean_kw)

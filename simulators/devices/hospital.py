@@ -12,8 +12,8 @@ from simulators.devices.lanes import (
     Lanes,
     Nameplate,
     Params,
+    Reporting,
     Surroundings,
-    Unmetered,
     towards,
 )
 from simulators.devices.site import UNIFORMS, noise_at, plan_noise
@@ -23,7 +23,7 @@ _BUSY_FRAC = np.array([0.5, 0.5, 0.72, 0.8, 0.8, 0.7, 0.6, 0.5])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hospitals(Unmetered, Params):
+class Hospitals(Reporting, Params):
     """Columns of n hospitals."""
 
     state_fields: ClassVar[tuple[str, ...]] = ("power_kw",)

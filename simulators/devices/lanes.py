@@ -106,13 +106,23 @@ class Device(Protocol):
         ...
 
 
-class Unmetered:
-    """Mixin for pages whose devices report power alone."""
+class Reporting:
+    """Mixin: what a device reports besides its power; nothing, if a page adds nothing.
+
+    A page with a sensor names the state field it shows as `thermometer`; one that stores
+    electricity overrides `soc_frac`.
+    """
 
     __slots__ = ()
 
+    state_fields: ClassVar[tuple[str, ...]]
+    thermometer: ClassVar[str | None] = None
+
     def temperature_c(self, state: Lanes) -> Lanes | None:
-        return None
+        if self.thermometer is None:
+            return None
+        shown_c: Lanes = state[self.state_fields.index(self.thermometer)]
+        return shown_c
 
     def soc_frac(self, state: Lanes) -> Lanes | None:
         return None

@@ -11,17 +11,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from controller.model.commands import Control
-from simulators.devices.lanes import (
-    Command,
-    Lanes,
-    Nameplate,
-    Params,
-    Surroundings,
-    between,
-    towards,
-)
-from simulators.devices.site import UNIFORMS, draw_power, noise_at, plan_noise
+from simulators.devices.lanes import Command, Lanes, Nameplate, Surroundings, between, towards
+from simulators.devices.site import Site, noise_at, plan_noise
 
 COP = 3.5
 BAND_C = 2.5
@@ -33,16 +24,12 @@ SET_BACK_C = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Malls(Params):
+class Malls(Site):
     """Columns of n malls."""
 
     state_fields: ClassVar[tuple[str, ...]] = ("power_kw", "hall_c", "shell_c")
-    uniforms_per_day: ClassVar[int] = UNIFORMS
-    controls: ClassVar[frozenset[Control]] = frozenset({Control.CAP_KW})
+    thermometer: ClassVar[str | None] = "hall_c"
 
-    floor_kw: Lanes
-    ramp_kw_per_min: Lanes
-    lag_s: Lanes
     ua_kw_per_c: Lanes
     people_kw: Lanes
     tau_s: Lanes
@@ -87,15 +74,7 @@ class Malls(Params):
         wanted_c = SET_C + np.where(cools, 0.0, SET_BACK_C)
         share = np.clip((hall_c - wanted_c) / BAND_C, 0.0, 1.0)
         demand_kw = lights_kw + share * CHILLERS_FRAC * self.rated_kw
-        after_kw = draw_power(
-            power_kw,
-            demand_kw,
-            command.cap_kw,
-            np.minimum(self.floor_kw, demand_kw),
-            self.ramp_kw_per_min,
-            self.lag_s,
-            dt_s,
-        )
+        after_kw = self.follow(power_kw, demand_kw, command, dt_s)
         mean_kw = (power_kw + after_kw) / 2
         cooling_kw = COP * np.maximum(mean_kw - lights_kw, 0.0)
         gains_kw = self.people_kw * np.where(is_open, 1.0, 0.1)
@@ -107,13 +86,6 @@ class Malls(Params):
             towards(shell_c, outdoor_c, dt_s, 4 * 3600.0),
         ]
         return np.stack(after), mean_kw
-
-    def temperature_c(self, state: Lanes) -> Lanes | None:
-        shown_c: Lanes = state[1]
-        return shown_c
-
-    def soc_frac(self, state: Lanes) -> Lanes | None:
-        return None
 
     def _open(self, around: Surroundings) -> NDArray[np.bool_]:
         return between(around.hour, self.opens_h, self.closes_h)

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.random import Generator
 
 from controller.model.commands import Control
-from simulators.devices.lanes import Command, Lanes, Nameplate, Params, Surroundings, Unmetered
+from simulators.devices.lanes import Command, Lanes, Nameplate, Params, Reporting, Surroundings
 
 SUNRISE_H, SUNSET_H = 6.3, 20.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PvRoofs(Unmetered, Params):
+class PvRoofs(Reporting, Params):
     """Columns of n roofs."""
 
     state_fields: ClassVar[tuple[str, ...]] = ()

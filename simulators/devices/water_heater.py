@@ -11,7 +11,15 @@ import numpy as np
 from numpy.random import Generator
 
 from controller.model.commands import Control
-from simulators.devices.lanes import Command, Lanes, Nameplate, Params, Surroundings, towards
+from simulators.devices.lanes import (
+    Command,
+    Lanes,
+    Nameplate,
+    Params,
+    Reporting,
+    Surroundings,
+    towards,
+)
 
 KWH_PER_LITRE_C = 4.186 / 3600
 ROOM_C = 22.0
@@ -26,10 +34,11 @@ _QUARTER_USE = np.repeat(_HOURLY_USE / _HOURLY_USE.sum() / 4, 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaterHeaters(Params):
+class WaterHeaters(Reporting, Params):
     """Columns of n tanks."""
 
     state_fields: ClassVar[tuple[str, ...]] = ("tank_c", "on")
+    thermometer: ClassVar[str | None] = "tank_c"
     uniforms_per_day: ClassVar[int] = 96
     controls: ClassVar[frozenset[Control]] = frozenset({Control.OFF, Control.CAP_KW})
 
@@ -76,13 +85,6 @@ class WaterHeaters(Params):
         share = np.where(allowed & (on > 0), needed, 0.0)
         after_c = idle_c + share * (heated_c - idle_c)
         return np.stack([after_c, on]), self.rated_kw * share
-
-    def temperature_c(self, state: Lanes) -> Lanes | None:
-        shown_c: Lanes = state[0]
-        return shown_c
-
-    def soc_frac(self, state: Lanes) -> Lanes | None:
-        return None
 
     def _after(self, tank_c: Lanes, net_kw: Lanes, dt_s: float) -> Lanes:
         goal_c = ROOM_C + net_kw / self.loss_kw_per_c

@@ -5,14 +5,12 @@ pumps bring it back.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
-from numpy.random import Generator
 
-from controller.model.commands import Control
-from simulators.devices.lanes import Command, Lanes, Nameplate, Params, Surroundings, Unmetered
-from simulators.devices.site import UNIFORMS, draw_power, noise_at, plan_noise
+from simulators.devices.lanes import Command, Lanes, Surroundings
+from simulators.devices.site import Site, noise_at, plan_noise
 
 AUX_FRAC = 0.12
 GAIN_PER_H = 0.35
@@ -22,25 +20,11 @@ _DRAW_FRAC = np.array([0.45, 0.4, 0.62, 0.8, 0.78, 0.76, 0.8, 0.84, 0.82, 0.6, 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaterWorks(Unmetered, Params):
+class WaterWorks(Site):
     """Columns of n works. `short_h`: hours of full pumping missing in the tank."""
 
     state_fields: ClassVar[tuple[str, ...]] = ("power_kw", "short_h")
-    uniforms_per_day: ClassVar[int] = UNIFORMS
-    controls: ClassVar[frozenset[Control]] = frozenset({Control.CAP_KW})
-
-    floor_kw: Lanes
-    ramp_kw_per_min: Lanes
-    lag_s: Lanes
-
-    @classmethod
-    def draw(cls, plate: Nameplate, g: Generator) -> Self:
-        return cls(
-            rated_kw=plate.rated_kw,
-            floor_kw=plate.floor_kw,
-            ramp_kw_per_min=plate.ramp_kw_per_min,
-            lag_s=g.uniform(40, 80, plate.rated_kw.size),
-        )
+    lag_range_s: ClassVar[tuple[float, float]] = (40, 80)
 
     def initial(self, around: Surroundings, rows: int) -> Lanes:
         draw = np.full_like(self.rated_kw, np.interp(around.hour, _DRAW_H, _DRAW_FRAC))
@@ -59,15 +43,7 @@ class WaterWorks(Unmetered, Params):
         share = np.clip(GAIN_PER_H * short_h, 0.0, 1.0)
         aux_kw = AUX_FRAC * self.rated_kw
         demand_kw = aux_kw + share * (self.rated_kw - aux_kw)
-        after_kw = draw_power(
-            power_kw,
-            demand_kw,
-            command.cap_kw,
-            np.minimum(self.floor_kw, demand_kw),
-            self.ramp_kw_per_min,
-            self.lag_s,
-            dt_s,
-        )
+        after_kw = self.follow(power_kw, demand_kw, command, dt_s)
         mean_kw = (power_kw + after_kw) / 2
         pumped = (mean_kw - aux_kw) / (self.rated_kw - aux_kw)
         return np.stack([after_kw, short_h + (draw - pumped) * dt_s / 3600]), mean_kw

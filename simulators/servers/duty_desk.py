@@ -22,7 +22,7 @@ from controller.model.ids import ContractId, EventId, ResourceId
 from controller.model.time import Grid, Series
 from simulators.duty import DutyDesks
 from simulators.population import TruthPart
-from simulators.servers.shell import Clock, Served, Stage, main
+from simulators.servers.shell import Clock, Scene, Served, main
 
 _MINUTE = timedelta(minutes=1)
 _LONGEST_WAIT_S = 30.0
@@ -177,12 +177,12 @@ def _reading(address: str, at: datetime, kw: float) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _serve(stage: Stage) -> AsyncIterator[Served]:
-    desks = DutyDesks(stage.config, stage.scenario, stage.population, stage.seed)
-    addresses = {r.id: r.address for r in stage.population.resources}
-    server = DeskServer(desks, stage.population, addresses, stage.clock)
-    port = server.open(port=stage.links[0].port)
-    yield Served(ports={stage.links[0].id: port}, work=[server.run()])
+async def _serve(scene: Scene) -> AsyncIterator[Served]:
+    desks = DutyDesks(scene.config, scene.scenario, scene.population, scene.seed)
+    addresses = {r.id: r.address for r in scene.population.resources}
+    server = DeskServer(desks, scene.population, addresses, scene.clock)
+    port = server.open(port=scene.links[0].port)
+    yield Served(ports={scene.links[0].id: port}, work=[server.run()])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from controller.model.ids import LinkId
 from controller.model.settings import Point
 from controller.model.time import Interval
 from simulators.servers.panel import Panel, Raw
-from simulators.servers.shell import Served, Stage, main
+from simulators.servers.shell import Scene, Served, main
 
 _STRUCT = {"int16": "h", "uint16": "H", "bool": "H", "int32": "i", "uint32": "I",
            "float32": "f", "float64": "d"}  # fmt: skip
@@ -156,16 +156,16 @@ def _decode(point: Point, words: Sequence[int]) -> Raw:
 
 
 @asynccontextmanager
-async def _serve(stage: Stage) -> AsyncIterator[Served]:
+async def _serve(scene: Scene) -> AsyncIterator[Served]:
     """One port per link."""
     gateways: dict[LinkId, ModbusGateway] = {}
     async with AsyncExitStack() as stack:
-        for link in stage.links:
+        for link in scene.links:
             panels = {
                 int(r.address): Panel(
-                    r, stage.config.profiles[r.profile], stage.population, stage.clock.now
+                    r, scene.config.profiles[r.profile], scene.population, scene.clock.now
                 )
-                for r in stage.population.resources
+                for r in scene.population.resources
                 if r.link == link.id
             }
             gateways[link.id] = ModbusGateway(panels, port=link.port)
@@ -173,23 +173,23 @@ async def _serve(stage: Stage) -> AsyncIterator[Served]:
             stack.push_async_callback(gateways[link.id].close)
         yield Served(
             ports={link_id: gateway.port for link_id, gateway in gateways.items()},
-            work=[_cut(stage, gateways)],
+            work=[_cut(scene, gateways)],
         )
 
 
-async def _cut(stage: Stage, gateways: Mapping[LinkId, ModbusGateway]) -> None:
+async def _cut(scene: Scene, gateways: Mapping[LinkId, ModbusGateway]) -> None:
     """Close the ports whose devices are all cut off, for the time of the fault."""
-    cuts = stage.population.faults.cuts
+    cuts = scene.population.faults.cuts
 
     async def one(gateway: ModbusGateway, span: Interval) -> None:
-        await stage.clock.sleep_until(span.start)
+        await scene.clock.sleep_until(span.start)
         await gateway.drop()
-        await stage.clock.sleep_until(span.end)
+        await scene.clock.sleep_until(span.end)
         await gateway.restore()
 
     async with asyncio.TaskGroup() as tasks:
         for link_id, gateway in gateways.items():
-            spans = {cuts.get(r.id) for r in stage.population.resources if r.link == link_id}
+            spans = {cuts.get(r.id) for r in scene.population.resources if r.link == link_id}
             if len(spans) == 1 and (span := spans.pop()) is not None:
                 tasks.create_task(one(gateway, span))
 

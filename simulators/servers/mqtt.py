@@ -27,7 +27,7 @@ from controller.model.ids import EventId, SetpointId
 from controller.model.resources import Resource
 from controller.model.settings import Point, Profile
 from simulators.servers.firmware import Devices, Firmware, MeteredDevices, Verdict
-from simulators.servers.shell import Clock, Served, Stage, main
+from simulators.servers.shell import Clock, Scene, Served, main
 
 BATCH = 100
 SLICES = 5
@@ -43,7 +43,7 @@ _WRITES = {
 }
 
 
-class Order(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True):
     """A command as a home reads it."""
 
     op: str
@@ -67,12 +67,12 @@ class Home:
         self._now = clock.now
         self._newest = (0, 0)
 
-    def answer(self, order: Order) -> dict[str, Any]:
+    def answer(self, command: Command) -> dict[str, Any]:
         """Do what is asked and say what became of it."""
-        verdict = self._do(order)
+        verdict = self._do(command)
         state, told = self.firmware.state(), self.firmware.told
         said: dict[str, Any] = {
-            "id": order.id,
+            "id": command.id,
             "outcome": str(verdict.outcome),
             "detail": verdict.detail,
             "mode": str(state.mode),
@@ -84,34 +84,34 @@ class Home:
             said["set"] = {point.address: _shown(point, told.value)}
         return said
 
-    def _do(self, order: Order) -> Verdict:
-        if order.op == "state":
+    def _do(self, command: Command) -> Verdict:
+        if command.op == "state":
             return Verdict(outcome=Outcome.APPLIED)
-        if (order.fence, order.seq) < self._newest:
+        if (command.fence, command.seq) < self._newest:
             return Verdict(outcome=Outcome.REFUSED, detail="older than the last command")
-        self._newest = (order.fence, order.seq)
-        if order.expires <= self._now().timestamp():
+        self._newest = (command.fence, command.seq)
+        if command.expires <= self._now().timestamp():
             return Verdict(outcome=Outcome.LATE, detail="expired on the way")
-        if order.op == "release":
-            return self.firmware.release(order.fence)
+        if command.op == "release":
+            return self.firmware.release(command.fence)
         for control in self.profile.controls:
             point = self.profile.points[_WRITES[control]]
-            if point.address in order.set:
-                return self.firmware.hold(self._setpoint(order, control, point))
+            if point.address in command.set:
+                return self.firmware.hold(self._setpoint(command, control, point))
         return Verdict(outcome=Outcome.REFUSED, detail="nothing that this home can do")
 
-    def _setpoint(self, order: Order, control: Control, point: Point) -> Setpoint:
+    def _setpoint(self, command: Command, control: Control, point: Point) -> Setpoint:
         return Setpoint(
-            id=SetpointId(order.id),
+            id=SetpointId(command.id),
             event_id=EventId(""),
             resource_id=self.resource.id,
             control=control,
-            value=_meant(point, float(order.set[point.address])),
-            start=datetime.fromtimestamp(order.start, UTC),
-            until=datetime.fromtimestamp(order.until, UTC),
-            hold_s=order.hold_s,
+            value=_meant(point, float(command.set[point.address])),
+            start=datetime.fromtimestamp(command.start, UTC),
+            until=datetime.fromtimestamp(command.until, UTC),
+            hold_s=command.hold_s,
             revision=0,
-            fence=order.fence,
+            fence=command.fence,
         )
 
 
@@ -242,14 +242,14 @@ class HomeGateway:
             topic, payload = self._waiting.popleft()
             home = self._homes.get(topic.rsplit("/", 1)[1])
             try:
-                order = msgspec.json.decode(payload, type=Order)
+                command = msgspec.json.decode(payload, type=Command)
             except msgspec.MsgspecError:
                 self.dropped += 1
                 continue
             if home is None or not home.firmware.reachable:
                 self.dropped += 1
                 continue
-            answer = home.answer(order)
+            answer = home.answer(command)
             if self.answering:
                 self.publish(f"a/{home.resource.address}", answer)
         self.publish_overrides()
@@ -309,23 +309,23 @@ def _meant(point: Point, shown: float) -> float:
 
 
 @asynccontextmanager
-async def _serve(stage: Stage) -> AsyncIterator[Served]:
+async def _serve(scene: Scene) -> AsyncIterator[Served]:
     """One connection per link, all to one broker."""
-    if stage.broker is None:
+    if scene.broker is None:
         raise InputError("the homes need a broker", hint="Give --broker HOST:PORT.")
-    host, port = stage.broker
+    host, port = scene.broker
     work: list[Coroutine[Any, Any, None]] = []
     async with AsyncExitStack() as stack:
-        for link in stage.links:
+        for link in scene.links:
             homes = [
-                Home(r, stage.config.profiles[r.profile], stage.population, stage.clock)
-                for r in stage.population.resources
+                Home(r, scene.config.profiles[r.profile], scene.population, scene.clock)
+                for r in scene.population.resources
                 if r.link == link.id
             ]
             gateway = HomeGateway(
                 homes,
-                stage.population,
-                stage.clock,
+                scene.population,
+                scene.clock,
                 every=link.poll_every,
                 batched=bool(link.options.get("batched", True)),
                 prefix=str(link.options.get("prefix", "ps")),
@@ -334,7 +334,7 @@ async def _serve(stage: Stage) -> AsyncIterator[Served]:
             await gateway.open(host, port)
             stack.push_async_callback(gateway.close)
             work.append(gateway.run())
-        yield Served(ports={link.id: port for link in stage.links}, work=work)
+        yield Served(ports={link.id: port for link in scene.links}, work=work)
 
 
 if __name__ == "__main__":

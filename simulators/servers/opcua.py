@@ -16,7 +16,7 @@ from asyncua.ua.status_codes import StatusCodes
 
 from controller.model.ids import LinkId
 from simulators.servers.panel import Panel, Raw
-from simulators.servers.shell import Served, Stage, main
+from simulators.servers.shell import Scene, Served, main
 
 NAMESPACE = "urn:peakshare:plant"
 
@@ -138,15 +138,15 @@ def _status(code: int) -> ua.StatusCode:
 
 
 @asynccontextmanager
-async def _serve(stage: Stage) -> AsyncIterator[Served]:
+async def _serve(scene: Scene) -> AsyncIterator[Served]:
     """One server per link. A site that is cut off keeps its nodes, with a bad status."""
     ports: dict[LinkId, int] = {}
     async with AsyncExitStack() as stack:
-        for link in stage.links:
+        for link in scene.links:
             server = PlantServer(
                 (
-                    Panel(r, stage.config.profiles[r.profile], stage.population, stage.clock.now)
-                    for r in stage.population.resources
+                    Panel(r, scene.config.profiles[r.profile], scene.population, scene.clock.now)
+                    for r in scene.population.resources
                     if r.link == link.id
                 ),
                 port=link.port,

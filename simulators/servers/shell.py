@@ -38,7 +38,7 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Scene:
     """What a server plays: its links, their devices, and the time."""
 
     config: Config
@@ -59,20 +59,20 @@ class Served:
     work: Sequence[Coroutine[Any, Any, None]] = field(default_factory=tuple)
 
 
-Opener = Callable[[Stage], AbstractAsyncContextManager[Served]]
+Opener = Callable[[Scene], AbstractAsyncContextManager[Served]]
 
 
 def main(protocol: str, opener: Opener, arguments: Sequence[str] | None = None) -> None:
     """Run one simulator process; ends the process: 0 after a run, 2 on wrong input."""
     chosen = _arguments(protocol, arguments)
     try:
-        stage = _stage(protocol, chosen)
-        asyncio.run(_run(stage, opener))
+        scene = _scene(protocol, chosen)
+        asyncio.run(_run(scene, opener))
     except InputError as error:
         print(error, file=sys.stderr)
         raise SystemExit(error.exit_code) from error
-    stage.population.advance(stage.clock.now())
-    write_part(chosen.out / f"{protocol}.npz", stage.population)
+    scene.population.advance(scene.clock.now())
+    write_part(chosen.out / f"{protocol}.npz", scene.population)
 
 
 def _arguments(protocol: str, arguments: Sequence[str] | None) -> Namespace:
@@ -86,7 +86,7 @@ def _arguments(protocol: str, arguments: Sequence[str] | None) -> Namespace:
     return parser.parse_args(arguments)
 
 
-def _stage(protocol: str, chosen: Namespace) -> Stage:
+def _scene(protocol: str, chosen: Namespace) -> Scene:
     """Raises ConfigError, InputError."""
     config = load_config(chosen.config)
     scenario = read_scenario(chosen.scenario, config.area.timezone)
@@ -102,7 +102,7 @@ def _stage(protocol: str, chosen: Namespace) -> Stage:
         faults=draw_faults(scenario, config, seed),
         saved=chosen.state,
     )
-    return Stage(
+    return Scene(
         config=config,
         scenario=scenario,
         seed=seed,
@@ -122,12 +122,12 @@ def _broker(text: str | None) -> tuple[str, int] | None:
     return host, int(port)
 
 
-async def _run(stage: Stage, opener: Opener) -> None:
+async def _run(scene: Scene, opener: Opener) -> None:
     end = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)
-    async with opener(stage) as served, asyncio.TaskGroup() as tasks:
+    async with opener(scene) as served, asyncio.TaskGroup() as tasks:
         working = [tasks.create_task(work) for work in served.work]
-        listening = tasks.create_task(_listen(stage.clock, end))
+        listening = tasks.create_task(_listen(scene.clock, end))
         gc.freeze()  # what is here stays to the end: never look through it again
         print(json.dumps({"ready": True, "links": served.ports}), flush=True)
         await end.wait()

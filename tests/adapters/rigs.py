@@ -13,13 +13,14 @@ from random import Random
 from typing import Any, TypeVar
 
 from adapters.broker import Broker
-from adapters.profile import load_profiles
 from adapters.registry import open_link
 from controller.clock import DemoClock, Segment, StartLine
+from controller.config import load_config
 from controller.model.commands import (
     Control,
     DeviceState,
     Mode,
+    Outcome,
     Override,
     Reading,
     Receipt,
@@ -52,7 +53,7 @@ SPEED = 60.0
 
 A, B, C = ResourceId("dev-a"), ResourceId("dev-b"), ResourceId("dev-c")
 FENCE = 7
-PROFILES, PROFILE_FAULTS = load_profiles(Path(__file__).parents[2] / "configs" / "profiles")
+PROFILES = load_config(Path(__file__).parents[2] / "configs" / "demo").profiles
 DEFAULT_PROFILE = {
     "modbus": ProfileId("plc-load-modbus"),
     "opcua": ProfileId("plant-opcua"),
@@ -142,6 +143,27 @@ class Rig:
         return seen
 
 
+def a_setpoint(resource_id: ResourceId = A, start: datetime = EPOCH) -> Setpoint:
+    """A cap of 1 kW for an hour, named after its device."""
+    return Setpoint(
+        id=SetpointId(f"id-{resource_id}"),
+        event_id=EventId("event"),
+        resource_id=resource_id,
+        control=Control.CAP_KW,
+        value=1.0,
+        start=start,
+        until=start + timedelta(hours=1),
+        hold_s=3600.0,
+        revision=1,
+        fence=FENCE,
+    )
+
+
+async def outcomes(link: Link, *setpoints: Setpoint) -> list[Outcome]:
+    """What came of each setpoint, in the order of the receipts."""
+    return [r.outcome async for receipts in link.apply(setpoints) for r in receipts]
+
+
 def running_clock(speed: float = SPEED) -> DemoClock:
     clock = DemoClock(EPOCH)
     segments = (Segment(start=EPOCH, speed=speed),)
@@ -198,10 +220,8 @@ async def modbus_rig(profile_id: ProfileId) -> AsyncIterator[Rig]:
     async def garble() -> None:
         """The next connection is answered with noise, as by a wrong server on the port."""
         await gateway.drop()
-        noisy = await noise_server(gateway.port)
-        await rig.apply(rig.setpoint())
-        noisy.close()
-        await noisy.wait_closed()
+        async with noise_server(gateway.port):
+            await rig.apply(rig.setpoint())
         await gateway.open()
 
     try:
@@ -300,10 +320,8 @@ async def opcua_rig(profile_id: ProfileId) -> AsyncIterator[Rig]:
     async def garble() -> None:
         """The next connection is answered with noise, as by a wrong server on the port."""
         await cut()
-        noisy = await noise_server(server.port)
-        await rig.apply(rig.setpoint())
-        noisy.close()
-        await noisy.wait_closed()
+        async with noise_server(server.port):
+            await rig.apply(rig.setpoint())
         await mend()
 
     async with open_link(settings, fleet, PROFILES, clock, fence=FENCE, run_id="t") as link:
@@ -324,12 +342,19 @@ async def running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 RIGS = {"modbus": modbus_rig, "opcua": opcua_rig, "mqtt": mqtt_rig}
 
 
-async def noise_server(port: int) -> asyncio.Server:
-    """A server that answers anything with bytes of no protocol."""
+@asynccontextmanager
+async def noise_server(port: int) -> AsyncIterator[None]:
+    """A server that answers anything with bytes of no protocol, and hangs up only at the end."""
+    lines: list[asyncio.StreamWriter] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append(writer)
         while await reader.read(1000):
             writer.write(b"\x00\x01HTTP/1.1 400 \xff\xfe\x00\x00" * 20)
-        writer.close()
 
-    return await asyncio.start_server(answer, "127.0.0.1", port)
+    server = await asyncio.start_server(answer, "127.0.0.1", port)
+    yield
+    server.close()
+    for line in lines:  # since Python 3.12 wait_closed waits for them
+        line.close()
+    await server.wait_closed()

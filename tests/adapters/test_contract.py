@@ -188,3 +188,15 @@ async def test_malformed_bytes_do_not_end_the_link(rig: Rig):
 async def test_nothing_to_apply_is_nothing_to_wait_for(rig: Rig):
     async with asyncio.timeout(0.2):
         assert await rig.apply() == {}
+
+
+async def test_reports_end_when_cancelled(rig: Rig):
+    async def read() -> None:
+        async for _ in rig.link.reports():
+            pass
+
+    async with asyncio.timeout(1), asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(read())
+        await asyncio.sleep(0.12)
+        task.cancel()
+    assert task.cancelled()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -14,9 +14,9 @@ from adapters.duty_desk import DutyDeskLink
 from adapters.registry import desk_of, open_link
 from controller.clock import DemoClock
 from controller.errors import DeviceError
-from controller.model.commands import Control, Mode, Outcome, Reading, Setpoint
+from controller.model.commands import Mode, Outcome, Reading
 from controller.model.events import Answer, Notice, Offer
-from controller.model.ids import ContractId, EventId, LinkId, ProfileId, ResourceId, SetpointId
+from controller.model.ids import ContractId, EventId, LinkId, ProfileId, ResourceId
 from controller.model.time import QUARTER_HOUR, Grid, Series
 from simulators.population import TruthPart
 from simulators.servers.duty_desk import DeskServer
@@ -26,6 +26,7 @@ from tests.adapters.rigs import (
     SPEED,
     A,
     B,
+    a_setpoint,
     fleet_of,
     noise_server,
     running,
@@ -200,20 +201,7 @@ async def test_meters_come_by_the_quarter_hour_each_once():
 
 
 async def test_a_told_contract_is_never_commanded(told: Told):
-    now = told.clock.now()
-    setpoint = Setpoint(
-        id=SetpointId("s"),
-        event_id=EventId("e"),
-        resource_id=A,
-        control=Control.CAP_KW,
-        value=1.0,
-        start=now,
-        until=now + timedelta(hours=1),
-        hold_s=3600,
-        revision=1,
-        fence=1,
-    )
-    batches = [batch async for batch in told.link.apply([setpoint, replace(setpoint, id=B)])]  # type: ignore[arg-type]
+    batches = [batch async for batch in told.link.apply([a_setpoint(A), a_setpoint(B)])]
     assert [(r.outcome, r.detail) for batch in batches for r in batch] == [
         (Outcome.REFUSED, "told contract")
     ] * 2
@@ -224,13 +212,11 @@ async def test_a_told_contract_is_never_commanded(told: Told):
 
 async def test_a_desk_that_talks_nonsense_is_counted_and_outlived(told: Told):
     await told.down()
-    noisy = await noise_server(told.port)
-    reports = told.link.reports()
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        waiting = tasks.create_task(first_of(reports))
-        while not told.link.faults:
-            await asyncio.sleep(0.02)
-        noisy.close()
+        async with noise_server(told.port):
+            waiting = tasks.create_task(first_of(told.link.reports()))
+            while not told.link.faults:
+                await asyncio.sleep(0.02)
         await told.up()
     assert waiting.result()
 
