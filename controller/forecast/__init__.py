@@ -2,8 +2,16 @@
 
 What lives here, all pure functions of arrays and model values:
 
-- `load`: the area's load a day ahead as quantiles (`bands` makes the band from the errors of
-  earlier days), the one model there is so far
+- `load`: the area's load a day ahead from a few weeks of history (`bands` makes its band from the
+  errors of earlier days); the demo's model
+- `rolling`: any loads a day ahead from months or years of history: `stations`, `weather` and
+  `weather_forecast` make the columns, `online_ridge`, `residual` and `boost` are the members, `mix`
+  their mean, `intervals` the band, `simulate_peak` the day's peak; `members` strings them
+- `case`, `naive` and `figures`: what a backtest asks, the peer every one has, and the scores
+- `clean`, `doubts` and `usual`: readings that are not trusted, and why; `newcomer`: a series
+  without history borrows from its like
+- `intraday`: the rest of the day, corrected by the readings so far
+- `pv` and `clear_sky`: generation of a site
 - `operating`: the best estimate of many meters at once, and its correction by fresh readings
 - `appliances`: what of a home's net meter is the appliance behind it
 - `flexibility`: what a contract or a cohort can shed of that

@@ -46,7 +46,7 @@ def error_bands(
     level = error_level(error, weather, calendar, lead)
     scaled = error / level
     offsets = np.full((len(QUANTILES), *error.shape), np.nan)
-    width = _Width(len(QUANTILES), error.shape[1])
+    width = Width(len(QUANTILES), error.shape[1])
     begin = max(first - LOOKBACK_DAYS // 2, _enough(error, lead))
     ranked = None
     for day in range(begin, len(error)):
@@ -127,7 +127,7 @@ def _ranked(scaled: Array) -> Array:
     return np.maximum.accumulate(ranked, axis=0)
 
 
-class _Width:
+class Width:
     """A factor per quantile and quarter of the day that learns from each day's misses."""
 
     def __init__(self, quantiles: int, slots: int) -> None:

@@ -30,12 +30,9 @@ CLEARNESS_MOST: Final = 1.4
 """Cloud edges reflect; a meter that shows more than this above its own upper edge is at fault."""
 UPPER_EDGE, EDGE_ROUNDS = 0.85, 12
 """The clear-sky curve is the mixture's expectile at this level, in so many reweighted fits."""
-WEATHER_WIDTH, YESTERDAY_WIDTH = 0.08, 0.5
+WEATHER_WIDTH, YESTERDAY_WIDTH = 0.08, 0.2
 """How near two clearnesses must be to count as alike: a day tells little of the next."""
 HOUR_WIDTH, SEASON_DAYS = 0.8, 25.0
-TAIL_STRETCH = 1.1
-"""Weather changes from month to month: levels are taken so much further from the middle. These
-were chosen on the first half of both bench sets; bench/bench_forecast_pv.py shows the second."""
 DAY: Final = timedelta(days=1)
 
 
@@ -190,10 +187,10 @@ def _days_before(site: _Site, grid: Grid, ahead: int) -> tuple[Values, Values]:
     gap = (grid.start - site.grid.start) // grid.step - site.grid.count
     whole = np.concatenate([site.clearness, np.full(max(gap, 0) + grid.count, np.nan)])
     near = np.ones(a_day)
-    total = np.convolve(np.nan_to_num(whole), near, "same")
-    around = total / np.maximum(np.convolve(~np.isnan(whole), near, "same"), 1)
+    known = np.maximum(np.convolve(~np.isnan(whole), near, "same"), 1)
+    around = np.convolve(np.nan_to_num(whole), near, "same") / known
     kind = np.where(around > 0, around, np.nanmedian(site.clearness))
-    like = np.where(np.isnan(whole), kind, (whole + kind) / 2)
+    like: Values = np.where(np.isnan(whole), kind, (whole + kind) / 2)
     before = np.concatenate([np.full(ahead * a_day, np.nan), like[: -ahead * a_day]])
     return before[: site.grid.count], before[site.grid.count + gap :][: grid.count]
 
@@ -204,15 +201,14 @@ def _weighted_quantiles(values: Values, weight: Values) -> Values:
     ordered = weight[order]
     one = float((weight**2).sum() / weight.sum())  # what one effective neighbour weighs
     rank = (np.cumsum(ordered) - 0.5 * ordered + 0.5 * one) / (ordered.sum() + one)
-    level = 0.5 + TAIL_STRETCH * (np.array(QUANTILES) - 0.5)
-    quantiles: Values = np.interp(level, rank, values[order])
+    quantiles: Values = np.interp(QUANTILES, rank, values[order])
     return quantiles
 
 
 def _days(grid: Grid, since: datetime) -> Values:
     """(count,) days from `since` to the middle of each interval, negative before it."""
     first = (grid.start + grid.step / 2 - since) / DAY
-    days: Values = first + np.arange(grid.count) * (grid.step / DAY)
+    days: Values = first + np.arange(grid.count, dtype=np.float64) * (grid.step / DAY)
     return days
 
 
