@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from controller.forecast.boost import rolling_boost
 from controller.forecast.day_table import DayTable, local_zone
-from controller.forecast.intervals import QUANTILES, error_bands, error_level
+from controller.forecast.intervals import QUANTILES, Width, error_bands, error_level
 from controller.forecast.kernel import rolling_kernel
 from controller.forecast.mix import rolling_mix
 from controller.forecast.online_ridge import RecursiveRidge, rolling_ridge
@@ -223,11 +223,12 @@ def test_no_part_learns_from_days_that_are_not_known_yet(name, lead):
         assert np.array_equal(before[: day + 1], after[: day + 1], equal_nan=True)
 
 
-def test_bands_that_were_too_narrow_are_widened_within_weeks():
-    """Errors grow in shape, not in level: the tails are what the last year never saw."""
-    rng = np.random.default_rng(11)
-    error = np.sign(rng.normal(size=(365, 24)))
-    error[300:] *= np.where(rng.random((65, 24)) < 0.3, 6.0, 0.7)
-    bands = error_bands(error, None, day_calendar(YEAR, None), lead=1, first=200)
-    wide = bands.offsets[-1] - bands.offsets[0]
-    assert wide[340:].mean() / wide[260:300].mean() > 1.15
+def test_a_side_that_keeps_missing_is_widened_and_the_other_narrowed():
+    width = Width(len(QUANTILES), 24)
+    offsets = np.repeat((np.array(QUANTILES) - 0.5)[:, None], 24, axis=1)
+    for _ in range(50):
+        width.learn(np.full(24, 2.0), offsets)
+    after = width.applied(offsets)
+    assert np.all(after[-1] > 1.5 * offsets[-1])
+    assert np.all(after[0] > offsets[0])
+    assert np.all(np.diff(after, axis=0) >= 0)

@@ -29,7 +29,8 @@ ORDER BY (SELECT min(seq) FROM event WHERE id = newest.id)
 """
 _LOG = """
 INSERT INTO event_log (event_id, at, status, reason, actor)
-SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM event WHERE id = ?1)
+SELECT * FROM (SELECT ? AS event_id, ?, ?, ?, ?) AS line
+WHERE EXISTS (SELECT 1 FROM event WHERE id = line.event_id)
 """
 
 
