@@ -71,7 +71,7 @@ class DayForecast:
     day: date
     grid: Grid
     point: Array
-    """(n,) least mean absolute percentage error."""
+    """(n,) the median: least mean absolute error."""
     quantiles: tuple[float, ...]
     values: Array
     """(quantiles, n), ascending."""
