@@ -91,6 +91,7 @@ class PahoLine:
         client.suppress_exceptions = True
         client.max_inflight_messages_set(0)
         most_s = float(settings.options.get("retry_most_s", 10.0))
+        # The library says int; it doubles, compares and adds, which fractions can bear.
         client.reconnect_delay_set(_RETRY_LEAST_S, most_s)  # type: ignore[arg-type]
         client.connect_timeout = settings.timeout_s
         client.on_socket_open = self._on_socket_open

@@ -234,6 +234,3 @@ class OpcuaLink:
     def _node(self, resource_id: ResourceId, name: str) -> str:
         device = self._devices[resource_id]
         return f"{device.resource.address}.{device.profile.points[name].address}"
-
-    def _deadline(self) -> float:
-        return asyncio.get_running_loop().time() + self._settings.timeout_s

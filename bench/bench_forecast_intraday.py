@@ -25,7 +25,7 @@ SETS = {
 
 
 def main() -> None:
-    root = Path(os.environ["PEAKSHARE_DATA"])
+    root = Path(os.environ["PEAKSHARE_DATA"]) / "data"
     for name in sys.argv[1:] or SETS:
         curve(name, root)
 

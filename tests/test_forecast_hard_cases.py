@@ -13,6 +13,8 @@ from controller.forecast.clean import Cleaned, clean
 from controller.forecast.newcomer import borrowed_kw
 from tests.load_cases import shape
 
+VICTORIA = Path(os.environ.get("PEAKSHARE_DATA", "/nowhere")) / "data/vic_elec/load.parquet"
+
 PER_DAY = 24
 DAYS = 60
 FAULTS = {
@@ -144,10 +146,9 @@ def test_a_newcomer_without_a_reading_is_sized_by_its_rating_or_refused():
         borrowed_kw(ahead, (0.1, 0.5, 0.9), own_kw=nothing, known_kw=known, step_h=1.0)
 
 
-@pytest.mark.skipif("PEAKSHARE_DATA" not in os.environ, reason="needs the real series")
+@pytest.mark.skipif(not VICTORIA.exists(), reason="needs the real series in PEAKSHARE_DATA")
 def test_real_loads_are_hardly_doubted_but_planted_faults_are():
-    path = Path(os.environ["PEAKSHARE_DATA"]) / "vic_elec" / "load.parquet"
-    load = pd.read_parquet(path).load_mw.to_numpy(np.float64)
+    load = pd.read_parquet(VICTORIA).load_mw.to_numpy(np.float64)
     sound = cleaned(load, 48)
     assert len(sound.spans()) == 0
     bad = load.copy()

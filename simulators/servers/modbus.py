@@ -55,6 +55,7 @@ class ModbusGateway:
         if self._server is None:
             return
         connections = list(self._server.active_connections.values())
+        # pymodbus leaves this method without types.
         await self._server.shutdown()  # type: ignore[no-untyped-call]
         for connection in connections:
             transport: Any = connection.transport

@@ -44,9 +44,9 @@ async def link_to(answering: Answering, **options: float) -> AsyncIterator[Link]
     clock = running_clock()
     async with open_link(settings, fleet, PROFILES, clock, fence=FENCE, run_id="t") as link:
         yield link
+    await asyncio.sleep(0.01)  # the far ends see that we hung up: only then close the door
     server.close()
     await server.wait_closed()
-    await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("request_timeout_s", [0.1, 5.0])

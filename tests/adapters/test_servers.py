@@ -31,8 +31,6 @@ DEMO = ROOT / "configs" / "demo"
 DAY = DEMO / "scenarios" / "day.toml"
 SPEED = 120.0
 
-pytestmark = pytest.mark.skipif(not DAY.exists(), reason="the demo's configuration is not here")
-
 
 @asynccontextmanager
 async def server(
