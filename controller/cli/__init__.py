@@ -158,11 +158,26 @@ def status(data: DataFolder = DATA, as_json: Json = False) -> None:
 
 
 @app.command()
-def plan(data: DataFolder = DATA, as_json: Json = False) -> None:
-    """Show the plan in force: who was chosen, who was left and why.
+def plan(
+    data: DataFolder = DATA,
+    instance: Annotated[
+        Path | None, typer.Option(help="Plan this instance file instead, offline.")
+    ] = None,
+    time_limit: Annotated[float, typer.Option(help="Seconds for --instance.")] = 30.0,
+    gap: Annotated[float, typer.Option(help="Proven gap that ends --instance.")] = 1e-4,
+    seed: Annotated[int, typer.Option(help="Random draws of --instance.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Show the plan in force (who was chosen, who was left and why), or plan an instance file.
+
+    An instance file: peakshare plan --instance day.json --time-limit 30 --json
 
     Example: peakshare plan --json
     """
+    if instance is not None:
+        from controller.cli.plan_instance import plan_instance
+
+        raise typer.Exit(plan_instance(instance, time_limit, gap, seed, as_json))
     from controller.cli import live
 
     live.plan(data, as_json=as_json)

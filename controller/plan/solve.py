@@ -14,7 +14,7 @@ import numpy as np
 from ortools.math_opt import model_pb2
 from ortools.math_opt.python import mathopt
 
-from controller.plan.arrays import Floats
+from controller.plan.arrays import Floats, Ints
 from controller.plan.milp import Milp
 
 
@@ -60,11 +60,13 @@ def solve_milp(
     time_limit_s: float,
     hint: Floats | None = None,
     solver: Solver = Solver.SCIP,
+    cutoff: float | None = None,
 ) -> Solution:
     """Minimise to a relative `gap`. A solver's failure is a `Solution` without values.
 
     `hint` is a point to start from; only SCIP takes it. `solver` is for programs with whole
-    numbers; those without go to GLOP.
+    numbers; those without go to GLOP. HiGHS seeks nothing dearer than `cutoff`; if it then finds
+    that nothing is left, the cutoff is the proven bound.
     """
     kind = _KINDS[solver] if milp.whole.any() else mathopt.SolverType.GLOP
     try:
@@ -74,6 +76,8 @@ def solve_milp(
         limits.time_limit = timedelta(seconds=time_limit_s)
         if kind is not mathopt.SolverType.GLOP:
             limits.relative_gap_tolerance, limits.node_limit = gap, node_limit
+        if cutoff is not None and kind is mathopt.SolverType.HIGHS:
+            limits.highs.double_options["objective_bound"] = cutoff
         result = mathopt.solve(model, kind, params=limits, model_params=extra)
     except (AttributeError, RuntimeError, ValueError) as error:
         # MathOpt 9.15 hides a solver's status behind an AttributeError.
@@ -152,3 +156,33 @@ def _proto(milp: Milp) -> model_pb2.ModelProto:
     matrix.column_ids.extend(milp.column.tolist())
     matrix.coefficients.extend(milp.value.tolist())
     return proto
+
+
+class GrowingProgram:
+    """A linear program that gets columns between solves and starts from its last basis (GLOP)."""
+
+    def __init__(self, program: Milp) -> None:
+        self._model = mathopt.Model.from_model_proto(_proto(program))
+        self._rows = list(self._model.linear_constraints())
+        self._columns = list(self._model.variables())
+        self._solver = mathopt.IncrementalSolver(self._model, mathopt.SolverType.GLOP)
+        self._parameters = mathopt.SolveParameters(presolve=mathopt.Emphasis.OFF, threads=1)
+
+    def add(self, cost: Floats, row: Ints, column: Ints, value: Floats) -> None:
+        """New columns >= 0; `column` counts among them."""
+        model, rows = self._model, self._rows
+        fresh = [model.add_variable(lb=0.0) for _ in range(len(cost))]
+        for x, price in zip(fresh, cost.tolist(), strict=True):
+            model.objective.set_linear_coefficient(x, price)
+        for r, c, v in zip(row.tolist(), column.tolist(), value.tolist(), strict=True):
+            rows[r].set_coefficient(fresh[c], v)
+        self._columns.extend(fresh)
+
+    def solve(self, time_limit_s: float) -> tuple[float, Floats, Floats] | None:
+        """Objective, values of the columns, duals of the rows; None where it did not finish."""
+        self._parameters.time_limit = timedelta(seconds=max(time_limit_s, 0.01))
+        result = self._solver.solve(params=self._parameters)
+        if result.termination.reason is not mathopt.TerminationReason.OPTIMAL:
+            return None
+        values, duals = result.variable_values(self._columns), result.dual_values(self._rows)
+        return float(result.objective_value()), np.array(values), np.array(duals)
